@@ -1,0 +1,100 @@
+//! Errors as the reader sees them, and Docker's exit statuses.
+
+use std::ffi::OsStr;
+use std::fmt::{self, Display};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+
+/// Exit status when the engine itself failed, wrong usage included (as `docker run`).
+pub const ENGINE_FAILED: u8 = 125;
+/// Exit status when the command was found but could not be executed (as `docker run`, POSIX `env`).
+const NOT_EXECUTABLE: u8 = 126;
+/// Exit status when the command was not found (as `docker run`, POSIX `env`).
+const NOT_FOUND: u8 = 127;
+
+/// The cure when an ordinary user calls a step whose system calls only root may make.
+pub const NEEDS_ROOT: &str = "only root may: use sudo or `./just step`";
+
+/// Why a step ends before its command could: one line for a person, and the exit status.
+#[derive(Debug)]
+pub struct Error {
+    message: String,
+    errno: Option<Errno>,
+    status: u8,
+}
+
+impl Error {
+    /// An error of the engine (status 125) that no system call reported.
+    pub fn new(message: impl Into<String>) -> Error {
+        Error { message: message.into(), errno: None, status: ENGINE_FAILED }
+    }
+
+    /// The error of a system call: see [`Explain::explain`].
+    fn failed(what: impl Display, errno: Errno) -> Error {
+        let message = format!("cannot {what}: {}", errno.desc());
+        Error { message, errno: Some(errno), status: ENGINE_FAILED }
+    }
+
+    /// Adds what mends it, in brackets, if the call failed with `errno`.
+    pub fn cure(mut self, errno: Errno, cure: &str) -> Error {
+        if self.errno == Some(errno) {
+            self.message = format!("{} ({cure})", self.message);
+        }
+        self
+    }
+
+    /// The exit status that the process should end with, 125 to 127.
+    pub fn status(&self) -> u8 {
+        self.status
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Turns the result of a system call into one that a person can act on.
+pub trait Explain<T> {
+    /// Names the call and its object: `explain("mount /proc")` reads
+    /// "cannot mount /proc: Operation not permitted".
+    fn explain(self, what: impl Display) -> Result<T, Error>;
+}
+
+impl<T> Explain<T> for Result<T, Errno> {
+    fn explain(self, what: impl Display) -> Result<T, Error> {
+        self.map_err(|errno| Error::failed(what, errno))
+    }
+}
+
+impl<T> Explain<T> for io::Result<T> {
+    fn explain(self, what: impl Display) -> Result<T, Error> {
+        self.map_err(|error| match Errno::try_from(error) {
+            Ok(errno) => Error::failed(what, errno),
+            Err(error) => Error::new(format!("cannot {what}: {error}")),
+        })
+    }
+}
+
+/// The error for a command that execvp(3) refused: status 127 when it was not found, else 126.
+///
+/// The kernel answers ENOENT for two different mistakes, so this tells them apart: no such file, and
+/// a file whose interpreter (`#!` line) or dynamic loader (ELF) is not there.
+pub fn cannot_execute(command: &OsStr, errno: Errno) -> Error {
+    let mut error = Error::failed(format_args!("execute {command:?}"), errno);
+    error.status = if errno == Errno::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE };
+    let is_path = command.as_bytes().contains(&b'/');
+    match errno {
+        Errno::ENOENT if is_path && Path::new(command).exists() => {
+            error.cure(errno, "it is there, but the interpreter or loader that it asks for is not")
+        }
+        Errno::ENOENT if !is_path => error.cure(errno, "no directory of PATH has it"),
+        Errno::EACCES if Path::new(command).is_dir() => error.cure(errno, "it is a directory"),
+        Errno::EACCES => error.cure(errno, "it needs execute permission: chmod +x"),
+        _ => error,
+    }
+}

@@ -1,0 +1,9 @@
+//! Plumbing that every step needs and that is no lesson: the command line, errors, exit statuses.
+//!
+//! Nothing here makes a namespace, a mount, a cgroup or changes an identity: such calls stand in the steps.
+
+mod cli;
+mod error;
+
+pub use cli::main;
+pub use error::{ENGINE_FAILED, Error, Explain, NEEDS_ROOT, cannot_execute};

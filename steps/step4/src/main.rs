@@ -1,0 +1,20 @@
+//! The command line.
+
+mod container;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Options {
+    /// The program to run, and its arguments
+    #[arg(required = true, trailing_var_arg = true)]
+    command: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    shared::main(env!("CARGO_PKG_NAME"), container::run)
+}

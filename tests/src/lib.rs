@@ -1,0 +1,1 @@
+//! Behaviour checks of every stage, the VM they run in, and the tools around them.
