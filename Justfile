@@ -1,0 +1,71 @@
+# Arguments reach the recipes as "$@": interpolated into a command line, their spaces and quotes would be read again.
+set positional-arguments
+
+[private]
+@default:
+    {{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
+
+# Run step N: `./just step 4 -- /bin/sh` (as root through sudo where the step needs it)
+[group('run')]
+[no-cd]
+[no-exit-message]
+@step N *ARGS:
+    exec {{ quote(justfile_directory() / "steps/run") }} "$@"
+
+# Show the system calls of step N that matter: `./just trace 4 -- /bin/true`
+[group('run')]
+[no-cd]
+[no-exit-message]
+@trace N *ARGS:
+    exec {{ quote(justfile_directory() / "steps/run") }} --trace "$@"
+
+# Run a command in the throw-away VM; a shell without one
+[group('run')]
+[no-exit-message]
+@vm *ARGS: build
+    exec cargo run --quiet --package tests --bin vm -- "$@"
+
+# Make a root filesystem in DIR: busybox, debian, docker-export or host
+[group('run')]
+[no-cd]
+[no-exit-message]
+@rootfs KIND DIR:
+    exec {{ quote(justfile_directory() / "rootfs-scripts") }}/"$1" "$2"
+
+# Tell which steps run on this machine, and what the others lack
+[group('check')]
+[no-exit-message]
+@doctor: build
+    exec cargo run --quiet --package tests --bin doctor
+
+# Check steps in the VM: `./just verify 4`, or all of them
+[group('check')]
+[no-exit-message]
+@verify *ARGS: build
+    exec cargo run --quiet --package tests --bin verify -- "$@"
+
+# Check everything: formatting, lints, unit tests, all steps in the VM
+[group('check')]
+test: build
+    cargo fmt --all --check
+    cargo clippy --quiet --workspace --all-targets -- -D warnings
+    cargo test --quiet --workspace
+    @cargo run --quiet --package tests --bin verify
+
+# Show what step N+1 adds to step N
+[group('steps')]
+[no-exit-message]
+@diff N:
+    exec steps/diff "$1"
+
+# Carry your uncommitted change of step N through all later steps
+[group('steps')]
+[no-exit-message]
+@ripple N:
+    exec steps/ripple "$1"
+
+# All steps, as they are shipped, and the programs that check them
+[private]
+@build:
+    cargo build --quiet --release --package 'step*'
+    cargo build --quiet --package tests --bins
