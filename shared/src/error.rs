@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::unistd::geteuid;
 
 /// Exit status when the engine itself failed, wrong usage included (as `docker run`).
 pub const ENGINE_FAILED: u8 = 125;
@@ -14,9 +15,6 @@ pub const ENGINE_FAILED: u8 = 125;
 const NOT_EXECUTABLE: u8 = 126;
 /// Exit status when the command was not found (as `docker run`, POSIX `env`).
 const NOT_FOUND: u8 = 127;
-
-/// The cure when an ordinary user calls a step whose system calls only root may make.
-pub const NEEDS_ROOT: &str = "only root may: use sudo or `./just step`";
 
 /// Why a step ends before its command could: one line for a person, and the exit status.
 #[derive(Debug)]
@@ -29,13 +27,21 @@ pub struct Error {
 impl Error {
     /// An error of the engine (status 125) that no system call reported.
     pub fn new(message: impl Into<String>) -> Error {
-        Error { message: message.into(), errno: None, status: ENGINE_FAILED }
+        Error {
+            message: message.into(),
+            errno: None,
+            status: ENGINE_FAILED,
+        }
     }
 
     /// The error of a system call: see [`Explain::explain`].
     fn failed(what: impl Display, errno: Errno) -> Error {
         let message = format!("cannot {what}: {}", errno.desc());
-        Error { message, errno: Some(errno), status: ENGINE_FAILED }
+        Error {
+            message,
+            errno: Some(errno),
+            status: ENGINE_FAILED,
+        }
     }
 
     /// Adds what mends it, in brackets, if the call failed with `errno`.
@@ -44,6 +50,18 @@ impl Error {
             self.message = format!("{} ({cure})", self.message);
         }
         self
+    }
+
+    /// The cures for a call that only a fully privileged process may make.
+    pub fn suggest_root(self) -> Error {
+        let cure = match geteuid().is_root() {
+            false => "only root may: use sudo or `./just step`",
+            true => "root has lost this right, as in a container: use `./just vm`",
+        };
+        self.cure(Errno::EPERM, cure).cure(
+            Errno::ENOSYS,
+            "Linux before 5.3, or a container's seccomp filter: use `./just vm`",
+        )
     }
 
     /// The exit status that the process should end with, 125 to 127.
@@ -86,12 +104,17 @@ impl<T> Explain<T> for io::Result<T> {
 /// a file whose interpreter (`#!` line) or dynamic loader (ELF) is not there.
 pub fn cannot_execute(command: &OsStr, errno: Errno) -> Error {
     let mut error = Error::failed(format_args!("execute {command:?}"), errno);
-    error.status = if errno == Errno::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE };
+    error.status = if errno == Errno::ENOENT {
+        NOT_FOUND
+    } else {
+        NOT_EXECUTABLE
+    };
     let is_path = command.as_bytes().contains(&b'/');
     match errno {
-        Errno::ENOENT if is_path && Path::new(command).exists() => {
-            error.cure(errno, "it is there, but the interpreter or loader that it asks for is not")
-        }
+        Errno::ENOENT if is_path && Path::new(command).exists() => error.cure(
+            errno,
+            "it is there, but the interpreter or loader that it asks for is not",
+        ),
         Errno::ENOENT if !is_path => error.cure(errno, "no directory of PATH has it"),
         Errno::EACCES if Path::new(command).is_dir() => error.cure(errno, "it is a directory"),
         Errno::EACCES => error.cure(errno, "it needs execute permission: chmod +x"),

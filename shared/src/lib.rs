@@ -6,4 +6,4 @@ mod cli;
 mod error;
 
 pub use cli::main;
-pub use error::{ENGINE_FAILED, Error, Explain, NEEDS_ROOT, cannot_execute};
+pub use error::{ENGINE_FAILED, Error, Explain, cannot_execute};

@@ -4,14 +4,44 @@ use std::convert::Infallible;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use nix::unistd::execvp;
-use shared::Error;
+use nix::errno::Errno;
+use nix::sys::signal::SigSet;
+use nix::unistd::{ForkResult, execvp, fork};
+use shared::{Error, Explain};
+use step1::signals;
 
 use crate::Options;
 
 /// Runs the command and gives its exit status.
+///
+/// Half-way there are two of us. The child leaves this function only with an error.
 pub fn run(options: &Options) -> Result<u8, Error> {
+    // Before there are two: a signal that came later would end the engine, but not the child.
+    let callers_mask = signals::block()?;
+    // SAFETY: this process has one thread, so the child may do whatever its parent could.
+    match unsafe { fork() }.explain("fork")? {
+        ForkResult::Child => child(options, &callers_mask),
+        ForkResult::Parent { child } => signals::supervise(child, signals::pass_on),
+    }
+}
+
+/// The child: what it still is until it becomes the command.
+fn child(options: &Options, callers_mask: &SigSet) -> Result<u8, Error> {
+    callers_mask
+        .thread_set_mask()
+        .explain("restore the signal mask")?;
+    close_on_exec()?;
     match exec(&options.command)? {}
+}
+
+/// Lets the command have standard input, output and error, and no other file that happened to be
+/// open in the engine's caller: an open directory of the host would be a way out of the container.
+fn close_on_exec() -> Result<(), Error> {
+    // SAFETY: files are only marked, and closed by a successful exec.
+    let result = unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
+    Errno::result(result)
+        .explain("close_range from 3 on")
+        .map(drop)
 }
 
 /// Becomes the command. This returns only when that failed: otherwise nothing is left to return to.

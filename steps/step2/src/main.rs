@@ -10,6 +10,10 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(version, about)]
 struct Options {
+    /// The name of the container's machine, at most 64 bytes
+    #[arg(long, value_name = "NAME", default_value = "slipway")]
+    hostname: OsString,
+
     /// The program to run, and its arguments
     #[arg(required = true, trailing_var_arg = true)]
     command: Vec<OsString>,

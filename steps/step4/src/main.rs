@@ -3,6 +3,7 @@
 mod container;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,6 +11,14 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(version, about)]
 struct Options {
+    /// The name of the container's machine, at most 64 bytes
+    #[arg(long, value_name = "NAME", default_value = "slipway")]
+    hostname: OsString,
+
+    /// The directory that becomes the container's /
+    #[arg(long, value_name = "DIR", default_value = "rootfs")]
+    rootfs: PathBuf,
+
     /// The program to run, and its arguments
     #[arg(required = true, trailing_var_arg = true)]
     command: Vec<OsString>,

@@ -1,0 +1,4 @@
+//! What later steps import from this one.
+
+pub mod pid1;
+pub mod rootfs;

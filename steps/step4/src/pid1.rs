@@ -1,0 +1,36 @@
+//! Signals for PID 1, to which other rules apply.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use step1::signals;
+
+/// Passes a signal on to a container's PID 1.
+///
+/// A process 1 without a handler for a signal never gets it: the kernel will not let a stray SIGTERM
+/// end the machine (pid_namespaces(7)). `sleep 60` as PID 1 would shrug off every Ctrl-C, so here the
+/// engine does what the kernel would have done to any other process.
+pub fn pass_on(pid1: Pid, signal: Signal, from_terminal: bool) -> nix::Result<()> {
+    if has_plans_for(pid1, signal) {
+        return signals::pass_on(pid1, signal, from_terminal);
+    }
+    match signal {
+        Signal::SIGWINCH => Ok(()),
+        Signal::SIGCONT => kill(pid1, Signal::SIGCONT),
+        Signal::SIGTSTP => kill(pid1, Signal::SIGSTOP),
+        _ => kill(pid1, Signal::SIGKILL),
+    }
+}
+
+/// Whether the process holds back, ignores or catches the signal (proc_pid_status(5)).
+fn has_plans_for(pid: Pid, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    ["SigBlk:\t", "SigIgn:\t", "SigCgt:\t"].iter().any(|key| {
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap_or("0");
+        u64::from_str_radix(mask, 16).unwrap_or(0) & (1 << (signal as u64 - 1)) != 0
+    })
+}

@@ -1,0 +1,120 @@
+//! The container's mounts: what its mount namespace holds when the command starts.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::{chdir, pivot_root};
+use shared::{Error, Explain};
+
+/// The devices that programs expect everywhere (OCI runtime specification, "Default Devices").
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+const NOTHING: Option<&str> = None;
+
+/// Cuts every mount off from its peer on the host.
+///
+/// A new mount namespace starts with copies of the host's mounts, and where systemd made those
+/// "shared", what is mounted or unmounted on a copy happens to the original as well
+/// (mount_namespaces(7)). So this comes before any other mount.
+pub fn make_mounts_private() -> Result<(), Error> {
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(NOTHING, "/", NOTHING, flags, NOTHING).explain("make the mounts private")
+}
+
+/// Makes `rootfs` a mount, which pivot_root asks for, and gives its absolute path.
+pub fn bind_to_itself(rootfs: &Path) -> Result<PathBuf, Error> {
+    // With "/." at its end, a file is not accepted for a directory.
+    let found = rootfs
+        .join(".")
+        .canonicalize()
+        .explain(format_args!("enter {rootfs:?}"));
+    let path = found.map_err(|error| error.cure(Errno::ENOENT, "`./just rootfs` makes one"))?;
+    bind(&path, &path)?;
+    Ok(path)
+}
+
+/// Mounts the processes of this PID namespace on /proc.
+pub fn mount_proc(rootfs: &Path) -> Result<(), Error> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount_new("proc", &mount_point(rootfs, "proc")?, flags, "")
+}
+
+/// Mounts a small /dev: the host's has its disks in it.
+pub fn mount_dev(rootfs: &Path) -> Result<(), Error> {
+    let dev = mount_point(rootfs, "dev")?;
+    mount_new("tmpfs", &dev, MsFlags::MS_NOSUID, "mode=0755,size=64k")?;
+    for name in DEVICES {
+        // Bound, not made by mknod, which an ordinary user's engine may not call.
+        let device = dev.join(name);
+        File::create(&device).explain(format_args!("create {device:?}"))?;
+        bind(&Path::new("/dev").join(name), &device)?;
+    }
+    for (to, name) in [
+        ("/proc/self/fd", "fd"),
+        ("/proc/self/fd/0", "stdin"),
+        ("/proc/self/fd/1", "stdout"),
+        ("/proc/self/fd/2", "stderr"),
+        ("pts/ptmx", "ptmx"),
+    ] {
+        symlink(to, dev.join(name)).explain(format_args!("link /dev/{name} to {to}"))?;
+    }
+    // Terminals of its own: in the host's /dev/pts root could write into every user's.
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    let pts = mount_point(&dev, "pts")?;
+    mount_new("devpts", &pts, flags, "newinstance,ptmxmode=0666,mode=0620")?;
+    let shm = mount_point(&dev, "shm")?;
+    mount_new(
+        "tmpfs",
+        &shm,
+        flags | MsFlags::MS_NODEV,
+        "mode=1777,size=64m",
+    )
+}
+
+/// Makes `rootfs` the root mount of this mount namespace, and unmounts the host's.
+///
+/// Unlike chroot this leaves no directory above / to climb to. Both arguments are "." because then the
+/// old root needs no directory to be put in: it lies on top of the new one (pivot_root(2), "Notes").
+pub fn pivot_into(rootfs: &Path) -> Result<(), Error> {
+    chdir(rootfs).explain(format_args!("chdir to {rootfs:?}"))?;
+    let pivoted = pivot_root(".", ".").explain(format_args!("pivot_root to {rootfs:?}"));
+    pivoted.map_err(|error| error.cure(Errno::EBUSY, "it is the root directory already"))?;
+    umount2(".", MntFlags::MNT_DETACH).explain("umount2 the host's root")?;
+    chdir("/").explain("chdir to the new /")
+}
+
+fn mount_new(kind: &str, target: &Path, flags: MsFlags, options: &str) -> Result<(), Error> {
+    mount(Some(kind), target, Some(kind), flags, Some(options))
+        .explain(format_args!("mount {kind} on {target:?}"))
+}
+
+fn bind(source: &Path, target: &Path) -> Result<(), Error> {
+    mount(
+        Some(source),
+        target,
+        NOTHING,
+        MsFlags::MS_BIND | MsFlags::MS_REC,
+        NOTHING,
+    )
+    .explain(format_args!("bind {source:?} to {target:?}"))
+}
+
+/// A directory to mount on, made if it is missing.
+fn mount_point(parent: &Path, name: &str) -> Result<PathBuf, Error> {
+    let path = parent.join(name);
+    match fs::create_dir(&path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        result => result.explain(format_args!("make the directory {path:?}"))?,
+    }
+    // An untrusted root filesystem could lead the mount to a place outside of it.
+    if path.is_symlink() {
+        return Err(Error::new(format!(
+            "cannot mount on {path:?}: it is a symbolic link"
+        )));
+    }
+    Ok(path)
+}
