@@ -20,12 +20,7 @@ pub fn main<Options: Parser>(name: &str, run: fn(&Options) -> Result<u8, Error>)
 
     let result = match Options::try_parse() {
         Ok(options) => run(&options),
-        Err(help)
-            if matches!(
-                help.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            ) =>
-        {
+        Err(help) if matches!(help.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             let _ = help.print();
             Ok(0)
         }
@@ -42,9 +37,6 @@ pub fn main<Options: Parser>(name: &str, run: fn(&Options) -> Result<u8, Error>)
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let what = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = what
-        .trim_start_matches("error: ")
-        .split_whitespace()
-        .collect();
+    let words: Vec<&str> = what.trim_start_matches("error: ").split_whitespace().collect();
     format!("{} (see --help)", words.join(" "))
 }

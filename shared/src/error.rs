@@ -27,21 +27,13 @@ pub struct Error {
 impl Error {
     /// An error of the engine (status 125) that no system call reported.
     pub fn new(message: impl Into<String>) -> Error {
-        Error {
-            message: message.into(),
-            errno: None,
-            status: ENGINE_FAILED,
-        }
+        Error { message: message.into(), errno: None, status: ENGINE_FAILED }
     }
 
     /// The error of a system call: see [`Explain::explain`].
     fn failed(what: impl Display, errno: Errno) -> Error {
         let message = format!("cannot {what}: {}", errno.desc());
-        Error {
-            message,
-            errno: Some(errno),
-            status: ENGINE_FAILED,
-        }
+        Error { message, errno: Some(errno), status: ENGINE_FAILED }
     }
 
     /// Adds what mends it, in brackets, if the call failed with `errno`.
@@ -104,17 +96,12 @@ impl<T> Explain<T> for io::Result<T> {
 /// a file whose interpreter (`#!` line) or dynamic loader (ELF) is not there.
 pub fn cannot_execute(command: &OsStr, errno: Errno) -> Error {
     let mut error = Error::failed(format_args!("execute {command:?}"), errno);
-    error.status = if errno == Errno::ENOENT {
-        NOT_FOUND
-    } else {
-        NOT_EXECUTABLE
-    };
+    error.status = if errno == Errno::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE };
     let is_path = command.as_bytes().contains(&b'/');
     match errno {
-        Errno::ENOENT if is_path && Path::new(command).exists() => error.cure(
-            errno,
-            "it is there, but the interpreter or loader that it asks for is not",
-        ),
+        Errno::ENOENT if is_path && Path::new(command).exists() => {
+            error.cure(errno, "it is there, but the interpreter or loader that it asks for is not")
+        }
         Errno::ENOENT if !is_path => error.cure(errno, "no directory of PATH has it"),
         Errno::EACCES if Path::new(command).is_dir() => error.cure(errno, "it is a directory"),
         Errno::EACCES => error.cure(errno, "it needs execute permission: chmod +x"),

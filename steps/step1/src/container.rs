@@ -27,9 +27,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 
 /// The child: what it still is until it becomes the command.
 fn child(options: &Options, callers_mask: &SigSet) -> Result<u8, Error> {
-    callers_mask
-        .thread_set_mask()
-        .explain("restore the signal mask")?;
+    callers_mask.thread_set_mask().explain("restore the signal mask")?;
     close_on_exec()?;
     match exec(&options.command)? {}
 }
@@ -39,9 +37,7 @@ fn child(options: &Options, callers_mask: &SigSet) -> Result<u8, Error> {
 fn close_on_exec() -> Result<(), Error> {
     // SAFETY: files are only marked, and closed by a successful exec.
     let result = unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
-    Errno::result(result)
-        .explain("close_range from 3 on")
-        .map(drop)
+    Errno::result(result).explain("close_range from 3 on").map(drop)
 }
 
 /// Becomes the command. This returns only when that failed: otherwise nothing is left to return to.

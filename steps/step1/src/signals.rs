@@ -48,9 +48,7 @@ pub fn supervise(child: Pid, pass_on: PassOn) -> Result<u8, Error> {
     loop {
         let info = match signals.read_signal() {
             Err(Errno::EINTR) => continue,
-            result => result
-                .explain("read a signal")?
-                .expect("a blocking read has a signal"),
+            result => result.explain("read a signal")?.expect("a blocking read has a signal"),
         };
         let signal = Signal::try_from(info.ssi_signo as i32).explain("name the signal")?;
         if signal != Signal::SIGCHLD {
@@ -66,11 +64,7 @@ pub fn supervise(child: Pid, pass_on: PassOn) -> Result<u8, Error> {
 /// Sends the child what was sent to the engine. A key (Ctrl-C, Ctrl-\, Ctrl-Z) is not sent again:
 /// the terminal has given it to every process in the foreground, the child too.
 pub fn pass_on(child: Pid, signal: Signal, from_terminal: bool) -> nix::Result<()> {
-    if from_terminal {
-        Ok(())
-    } else {
-        kill(child, signal)
-    }
+    if from_terminal { Ok(()) } else { kill(child, signal) }
 }
 
 fn waited_for() -> SigSet {
@@ -101,8 +95,6 @@ fn stop_with_child() -> Result<(), Error> {
     // SIGTSTP, not SIGSTOP: where no shell could wake us up, the kernel does not stop us (setpgid(2)).
     // Raised while blocked, it becomes one with the SIGTSTP that Ctrl-Z may have left pending.
     let stop = SigSet::from(Signal::SIGTSTP);
-    raise(Signal::SIGTSTP)
-        .and_then(|()| stop.thread_unblock())
-        .explain("stop")?;
+    raise(Signal::SIGTSTP).and_then(|()| stop.thread_unblock()).explain("stop")?;
     stop.thread_block().explain("block SIGTSTP")
 }

@@ -25,8 +25,6 @@ pub unsafe fn clone3(namespaces: &[CloneFlags]) -> nix::Result<ForkResult> {
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &args, mem::size_of_val(&args)) };
     match Errno::result(pid)? {
         0 => Ok(ForkResult::Child),
-        pid => Ok(ForkResult::Parent {
-            child: Pid::from_raw(pid as i32),
-        }),
+        pid => Ok(ForkResult::Parent { child: Pid::from_raw(pid as i32) }),
     }
 }

@@ -33,9 +33,9 @@ const NAMESPACES: &[CloneFlags] = &[
 pub fn run(options: &Options) -> Result<u8, Error> {
     // Before there are two: a signal that came later would end the engine, but not the child.
     let callers_mask = signals::block()?;
-    // SAFETY: this process has one thread, so the child may do whatever its parent could.
     // Its ends close with their process: so each learns what became of the other.
     let (engines_end, childs_end) = UnixStream::pair().explain("socketpair")?;
+    // SAFETY: this process has one thread, so the child may do whatever its parent could.
     let cloned = unsafe { clone3(NAMESPACES) }.explain("clone3 a child into new namespaces");
     match cloned.map_err(Error::suggest_root)? {
         ForkResult::Child => {
@@ -53,17 +53,13 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 /// Returns when the child has become the command, or has failed: exec and exit close its end.
 fn wait_for_exec(mut child: UnixStream) -> Result<(), Error> {
     // Signals wait meanwhile. Sent now, to a PID 1 that has no handlers yet, they would be lost.
-    io::copy(&mut child, &mut io::sink())
-        .explain("wait for the child")
-        .map(drop)
+    io::copy(&mut child, &mut io::sink()).explain("wait for the child").map(drop)
 }
 
 /// The child: what it still is until it becomes the command.
 fn child(options: &Options, callers_mask: &SigSet, engine: &UnixStream) -> Result<u8, Error> {
     end_with(engine)?;
-    callers_mask
-        .thread_set_mask()
-        .explain("restore the signal mask")?;
+    callers_mask.thread_set_mask().explain("restore the signal mask")?;
     close_on_exec()?;
     sethostname(&options.hostname)
         .explain(format_args!("sethostname to {:?}", options.hostname))
@@ -97,9 +93,7 @@ fn end_with(mut engine: &UnixStream) -> Result<(), Error> {
 fn close_on_exec() -> Result<(), Error> {
     // SAFETY: files are only marked, and closed by a successful exec.
     let result = unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
-    Errno::result(result)
-        .explain("close_range from 3 on")
-        .map(drop)
+    Errno::result(result).explain("close_range from 3 on").map(drop)
 }
 
 /// Becomes the command. This returns only when that failed: otherwise nothing is left to return to.

@@ -27,10 +27,7 @@ pub fn pass_on(pid1: Pid, signal: Signal, from_terminal: bool) -> nix::Result<()
 fn has_plans_for(pid: Pid, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     ["SigBlk:\t", "SigIgn:\t", "SigCgt:\t"].iter().any(|key| {
-        let mask = status
-            .lines()
-            .find_map(|line| line.strip_prefix(key))
-            .unwrap_or("0");
+        let mask = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("0");
         u64::from_str_radix(mask, 16).unwrap_or(0) & (1 << (signal as u64 - 1)) != 0
     })
 }

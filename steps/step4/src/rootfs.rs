@@ -28,10 +28,7 @@ pub fn make_mounts_private() -> Result<(), Error> {
 /// Makes `rootfs` a mount, which pivot_root asks for, and gives its absolute path.
 pub fn bind_to_itself(rootfs: &Path) -> Result<PathBuf, Error> {
     // With "/." at its end, a file is not accepted for a directory.
-    let found = rootfs
-        .join(".")
-        .canonicalize()
-        .explain(format_args!("enter {rootfs:?}"));
+    let found = rootfs.join(".").canonicalize().explain(format_args!("enter {rootfs:?}"));
     let path = found.map_err(|error| error.cure(Errno::ENOENT, "`./just rootfs` makes one"))?;
     bind(&path, &path)?;
     Ok(path)
@@ -67,12 +64,7 @@ pub fn mount_dev(rootfs: &Path) -> Result<(), Error> {
     let pts = mount_point(&dev, "pts")?;
     mount_new("devpts", &pts, flags, "newinstance,ptmxmode=0666,mode=0620")?;
     let shm = mount_point(&dev, "shm")?;
-    mount_new(
-        "tmpfs",
-        &shm,
-        flags | MsFlags::MS_NODEV,
-        "mode=1777,size=64m",
-    )
+    mount_new("tmpfs", &shm, flags | MsFlags::MS_NODEV, "mode=1777,size=64m")
 }
 
 /// Makes `rootfs` the root mount of this mount namespace, and unmounts the host's.
@@ -93,14 +85,8 @@ fn mount_new(kind: &str, target: &Path, flags: MsFlags, options: &str) -> Result
 }
 
 fn bind(source: &Path, target: &Path) -> Result<(), Error> {
-    mount(
-        Some(source),
-        target,
-        NOTHING,
-        MsFlags::MS_BIND | MsFlags::MS_REC,
-        NOTHING,
-    )
-    .explain(format_args!("bind {source:?} to {target:?}"))
+    mount(Some(source), target, NOTHING, MsFlags::MS_BIND | MsFlags::MS_REC, NOTHING)
+        .explain(format_args!("bind {source:?} to {target:?}"))
 }
 
 /// A directory to mount on, made if it is missing.
@@ -112,9 +98,7 @@ fn mount_point(parent: &Path, name: &str) -> Result<PathBuf, Error> {
     }
     // An untrusted root filesystem could lead the mount to a place outside of it.
     if path.is_symlink() {
-        return Err(Error::new(format!(
-            "cannot mount on {path:?}: it is a symbolic link"
-        )));
+        return Err(Error::new(format!("cannot mount on {path:?}: it is a symbolic link")));
     }
     Ok(path)
 }
