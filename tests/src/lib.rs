@@ -1,1 +1,3 @@
 //! Behaviour checks of every stage, the VM they run in, and the tools around them.
+pub mod checks;
+pub mod report;

@@ -1,0 +1,79 @@
+//! Puts programs to the checks, inside the VM. On the host `./just verify` calls it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+use std::{env, fs};
+
+use clap::Parser;
+use shared::{Error, Explain};
+use tests::checks::engine::Engine;
+use tests::checks::machine::Machine;
+use tests::checks::{self, Check, fixture};
+use tests::report::{Plan, Report};
+
+#[derive(Parser)]
+#[command(version, about = "Puts programs to the checks; for the VM, which it changes")]
+struct Options {
+    /// Print a JSON object for each check instead of text
+    #[arg(long)]
+    json: bool,
+
+    /// PROGRAM:STEP:FIRST-LAST, as in step4:4:0-4
+    #[arg(required = true)]
+    plan: Vec<Plan>,
+}
+
+fn main() -> ExitCode {
+    shared::main("checks", run)
+}
+
+fn run(options: &Options) -> Result<u8, Error> {
+    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").explain("read the hostname")?;
+    if hostname.trim() != "slipway-vm" {
+        return Err(Error::new(
+            "the checks change the machine that they run on: use ./just verify",
+        ));
+    }
+    env::set_current_dir("/slipway").explain("enter /slipway")?;
+    fixture::prepare().explain("make the files of the checks")?;
+    let mut failed = false;
+    for (number, plan) in options.plan.iter().enumerate() {
+        let engine = Engine::new(find(&plan.program)?, plan.step);
+        for check in checks::all().filter(|check| plan.has(check)) {
+            let report = put_to(check, &engine, number);
+            failed |= report.failure.is_some();
+            match options.json {
+                true => println!("{}", serde_json::to_string(&report).expect("it is plain data")),
+                false => println!("{report}"),
+            }
+        }
+    }
+    Ok(failed.into())
+}
+
+/// Runs one check. Whatever it was about, the machine must be as before when it is over.
+fn put_to(check: &Check, engine: &Engine, plan: usize) -> Report {
+    let before = Machine::now();
+    let start = Instant::now();
+    let verdict = (check.run)(engine);
+    let verdict = verdict.and_then(|()| before.is_unchanged());
+    before.restore();
+    Report {
+        plan,
+        stage: check.stage,
+        name: check.name.into(),
+        promise: check.promise.into(),
+        failure: verdict.err(),
+        shown: engine.take_shown(),
+        seconds: start.elapsed().as_secs_f64(),
+    }
+}
+
+/// The program's file: a path as it is, a name looked up on PATH.
+fn find(program: &str) -> Result<PathBuf, Error> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let places = env::split_paths(&path).map(|place| place.join(program));
+    let found = places.chain([PathBuf::from(program)]).find(|file| file.is_file());
+    found.ok_or_else(|| Error::new(format!("there is no program {program:?} in the VM")))
+}

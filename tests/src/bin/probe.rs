@@ -1,0 +1,176 @@
+//! What the checks run inside a container: it says what it sees. Static, so it runs in any of them.
+
+use std::env;
+use std::ffi::{CString, OsString};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::unistd::{chdir, chroot, getpid, getppid, mkdir};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    let text = |n: usize| args.get(n).and_then(|arg| arg.to_str()).unwrap_or_default();
+    match text(0) {
+        "args" => args[1..].iter().for_each(|arg| println!("{}", arg.as_bytes().escape_ascii())),
+        "env" => environment(),
+        "fds" => (0..1024).filter(|fd| is_open(*fd)).for_each(|fd| println!("{fd}")),
+        "signals" => signals()?,
+        "catch" => catch(text(1).parse()?)?,
+        "exit" => std::process::exit(text(1).parse()?),
+        "kill" => die_of(text(1).parse()?)?,
+        "crash" => crash(),
+        "escape" => print!("{}", escape(text(1))?),
+        "devices" => devices()?,
+        "pty" => println!("{}", pseudo_terminal()?),
+        "queue" => println!("{}", if has_queue(text(1).parse()?) { "there" } else { "none" }),
+        other => return Err(format!("probe has no {other:?}").into()),
+    }
+    Ok(())
+}
+
+/// The environment, sorted, a variable a line.
+fn environment() {
+    let mut all: Vec<Vec<u8>> =
+        env::vars_os().map(|(key, value)| [key.into_vec(), value.into_vec()].join(&b'=')).collect();
+    all.sort();
+    all.iter().for_each(|variable| println!("{}", variable.escape_ascii()));
+}
+
+fn is_open(fd: i32) -> bool {
+    // SAFETY: F_GETFD only asks.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+
+/// The signals that the caller left blocked or ignored.
+fn signals() -> nix::Result<()> {
+    let blocked = SigSet::thread_get_mask()?;
+    for signal in Signal::iterator() {
+        if blocked.contains(signal) {
+            println!("{signal} blocked");
+        }
+        // SIGPIPE: Rust itself has ignored it by now, so ask the kernel's record of our exec instead.
+        if signal != Signal::SIGPIPE && is_ignored(signal) {
+            println!("{signal} ignored");
+        }
+    }
+    Ok(())
+}
+
+fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: without a new action the call only fills in `old`, which may be all zeroes.
+    unsafe {
+        let mut old: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal as i32, std::ptr::null(), &mut old);
+        old.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Prints the process ids, then every signal that arrives; ends with `status` at the end of input.
+fn catch(status: i32) -> nix::Result<()> {
+    let caught = [
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGTERM,
+        Signal::SIGWINCH,
+    ];
+    let action = SigAction::new(SigHandler::Handler(say), SaFlags::SA_RESTART, SigSet::empty());
+    for signal in caught {
+        // SAFETY: the handler only calls write(2).
+        unsafe { sigaction(signal, &action) }?;
+    }
+    println!("{} {}", getpid(), getppid());
+    let _ = io::stdin().read_to_end(&mut Vec::new());
+    std::process::exit(status);
+}
+
+extern "C" fn say(signal: i32) {
+    let name = match Signal::try_from(signal) {
+        Ok(signal) => signal.as_str(),
+        Err(_) => "?",
+    };
+    // SAFETY: write(2) may be called in a handler; the buffers are valid for their lengths.
+    unsafe {
+        libc::write(1, name.as_ptr().cast(), name.len());
+        libc::write(1, b"\n".as_ptr().cast(), 1);
+    }
+}
+
+/// Ends by a signal's default action, real-time signals included.
+fn die_of(signal: i32) -> nix::Result<()> {
+    // SAFETY: SIG_DFL runs no code of ours. SIGKILL refuses, and needs no default.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::kill(libc::getpid(), signal);
+    }
+    Ok(())
+}
+
+/// Touches memory that is not there.
+fn crash() {
+    // SAFETY: none: that is the point. The kernel answers with SIGSEGV, to a process 1 as well.
+    unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };
+    let _ = raise(Signal::SIGABRT);
+}
+
+/// Climbs out of a chroot, then reads a file: the second chroot leaves the working directory above
+/// the new root, where ".." goes on to the real one (chroot(2), "this call does not change the
+/// current working directory").
+fn escape(path: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let _ = mkdir("/tmp/escape", nix::sys::stat::Mode::S_IRWXU);
+    let result = (|| {
+        chroot("/tmp/escape")?;
+        for _ in 0..64 {
+            chdir("..")?;
+        }
+        chroot(".")
+    })();
+    result?;
+    let text = fs::read_to_string(path);
+    Ok(text?)
+}
+
+/// The entries of /dev: kind, numbers, mode, name, target.
+fn devices() -> io::Result<()> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir("/dev")? {
+        let path = entry?.path();
+        let meta = path.symlink_metadata()?;
+        let [major, minor] = [libc::major(meta.rdev()), libc::minor(meta.rdev())];
+        let mode = meta.mode() & 0o7777;
+        lines.push(
+            match meta.file_type() {
+                kind if kind.is_char_device() => format!("char {major}:{minor} {mode:04o} "),
+                kind if kind.is_symlink() => format!("link {} ", path.read_link()?.display()),
+                kind if kind.is_dir() => format!("dir {mode:04o} "),
+                _ => "other ".to_string(),
+            } + &path.display().to_string(),
+        );
+    }
+    lines.sort_by_key(|line| line.rsplit(' ').next().map(str::to_string));
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(())
+}
+
+/// Opens a new pseudo-terminal and gives its name.
+fn pseudo_terminal() -> nix::Result<String> {
+    let master: PtyMaster = posix_openpt(nix::fcntl::OFlag::O_RDWR)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let name = ptsname_r(&master)?;
+    let path = CString::new(name.clone()).map_err(|_| nix::Error::EINVAL)?;
+    nix::fcntl::open(path.as_c_str(), nix::fcntl::OFlag::O_RDWR, nix::sys::stat::Mode::empty())?;
+    Ok(name)
+}
+
+/// Whether a System V message queue with this key is there.
+fn has_queue(key: i32) -> bool {
+    // SAFETY: msgget without IPC_CREAT only asks.
+    unsafe { libc::msgget(key, 0) >= 0 }
+}

@@ -1,0 +1,192 @@
+//! The program under test, and one run of it from start to end.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::FromRawFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::failure::{Failure, Verdict, equal, require};
+
+/// How long a command of the checks may take: it is far less even where QEMU emulates the processor.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The ordinary user of the VM.
+pub const ADA: u32 = 1000;
+
+/// The program under test.
+pub struct Engine {
+    /// Its file, absolute.
+    pub binary: PathBuf,
+    /// The step it stands for: which promises it has to keep.
+    pub step: u8,
+    shown: RefCell<Option<String>>,
+}
+
+impl Engine {
+    pub fn new(binary: PathBuf, step: u8) -> Engine {
+        Engine { binary, step, shown: RefCell::new(None) }
+    }
+
+    /// The engine as a command, with these options and this command to run.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(args).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the engine to its end.
+    pub fn run<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Outcome, Failure> {
+        Outcome::of(self.command(args), b"")
+    }
+
+    /// The same for a line that `/bin/sh -c` runs.
+    pub fn sh(&self, script: &str) -> Result<Outcome, Failure> {
+        self.run(["/bin/sh", "-c", script])
+    }
+
+    /// Keeps a text that the snapshots hold to: what the reader is shown of this check.
+    pub fn show(&self, text: impl Into<String>) {
+        *self.shown.borrow_mut() = Some(text.into());
+    }
+
+    /// Takes what the last check showed.
+    pub fn take_shown(&self) -> Option<String> {
+        self.shown.take()
+    }
+}
+
+/// How a run ended and what it wrote.
+pub struct Outcome {
+    /// The command line, as one would type it.
+    pub tried: String,
+    /// None when it had to be killed because it did not end.
+    pub status: Option<ExitStatus>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Runs `command` with `stdin` as its standard input, and kills it when it takes too long.
+    pub fn of(mut command: Command, stdin: &[u8]) -> Result<Outcome, Failure> {
+        // Files, not pipes: what a left-over process still holds open does not keep the check waiting.
+        let [mut out, mut err, mut input] = [memory_file()?, memory_file()?, memory_file()?];
+        input.write_all(stdin)?;
+        input.rewind()?;
+        command.stdin(input).stdout(out.try_clone()?).stderr(err.try_clone()?);
+        let tried = typed(&command);
+        let mut child = command
+            .spawn()
+            .map_err(|error| Failure::new(&tried, "a program that can be started", error))?;
+        let status = wait(&mut child, PATIENCE)?;
+        Ok(Outcome { tried, status, stdout: text(&mut out)?, stderr: text(&mut err)? })
+    }
+
+    /// Requires this exit status (not a death by signal).
+    pub fn ends_with(&self, status: i32) -> Result<&Outcome, Failure> {
+        let seen = self.status.and_then(|status| status.code());
+        match seen == Some(status) {
+            true => Ok(self),
+            false => Err(self.failure(format!("exit status {status}"))),
+        }
+    }
+
+    /// Requires exactly this on standard output.
+    pub fn prints(&self, expected: &str) -> Result<&Outcome, Failure> {
+        equal(&self.tried, "standard output", expected, &self.stdout)
+            .map_err(|failure| Failure { seen: self.seen(), ..failure })?;
+        Ok(self)
+    }
+
+    /// Requires one line on standard error that names what each of `words` names.
+    pub fn complains_of(&self, words: &[&str]) -> Verdict {
+        let lines = self.stderr.lines().count();
+        let named = words.iter().all(|word| self.stderr.contains(word));
+        let expected = format!("one line on standard error with {}", words.join(" … "));
+        require(lines == 1 && named, &self.tried, expected, self.seen())
+    }
+
+    /// The failure of this run to do what was expected.
+    pub fn failure(&self, expected: impl std::fmt::Display) -> Failure {
+        Failure::new(&self.tried, expected, self.seen())
+    }
+
+    /// How it ended and what it wrote, for a person.
+    fn seen(&self) -> String {
+        let ending = match self.status {
+            None => format!("no end within {} s", PATIENCE.as_secs()),
+            Some(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("exit status {code}"),
+                (None, signal) => format!("death by signal {}", signal.unwrap_or(0)),
+            },
+        };
+        let written = [("standard output", &self.stdout), ("standard error", &self.stderr)]
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(name, text)| format!("; {name}: {:?}", shorten(text)));
+        ending + &written.collect::<String>()
+    }
+}
+
+/// Waits for a child; kills it and gives None when it takes longer than `patience`.
+pub fn wait(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
+    let start = Instant::now();
+    while start.elapsed() < patience {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(None)
+}
+
+/// The command line as one would type it.
+pub fn typed(command: &Command) -> String {
+    let program = command.get_program().to_string_lossy();
+    let name = program.rsplit('/').next().unwrap_or_default().to_string();
+    let quoted = |arg: &OsStr| {
+        let arg = arg.to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:+".contains(c);
+        match !arg.is_empty() && arg.chars().all(plain) {
+            true => format!(" {arg}"),
+            false => format!(" '{}'", arg.replace('\'', r"'\''")),
+        }
+    };
+    command.get_args().map(quoted).fold(name, |line, arg| line + &arg)
+}
+
+/// Runs the rest of the closure as the VM's ordinary user.
+pub fn as_ada(mut command: Command) -> Command {
+    command.uid(ADA).gid(ADA).env("HOME", "/home/ada").env("USER", "ada");
+    command
+}
+
+fn memory_file() -> io::Result<File> {
+    // SAFETY: the name is a C string, and the new descriptor belongs to nobody else.
+    unsafe {
+        let fd = libc::memfd_create(c"checks".as_ptr(), libc::MFD_CLOEXEC);
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(File::from_raw_fd(fd)) }
+    }
+}
+
+fn text(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn shorten(text: &str) -> String {
+    let start: String = text.chars().take(400).collect();
+    if start.len() < text.len() { start + " …" } else { start }
+}

@@ -1,0 +1,144 @@
+//! An engine that is still running: what it and its container look like from outside.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::engine::{Engine, PATIENCE, typed, wait};
+use super::failure::{Failure, Verdict, require};
+
+/// A started engine. Its standard input is a pipe; dropping it kills the engine.
+pub struct Running {
+    /// The command line, as one would type it.
+    pub tried: String,
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    /// Starts `command`, keeping pipes to its standard input and output.
+    pub fn start(mut command: Command) -> Result<Running, Failure> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let tried = typed(&command);
+        let mut child = command
+            .spawn()
+            .map_err(|error| Failure::new(&tried, "a program that can be started", error))?;
+        let stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Ok(Running { tried, child, lines })
+    }
+
+    /// The next line of its output.
+    pub fn line(&self, expected: &str) -> Result<String, Failure> {
+        let line = self.lines.recv_timeout(PATIENCE);
+        line.map_err(|_| Failure::new(&self.tried, expected, "no further line of output"))
+    }
+
+    /// Requires the next line of its output.
+    pub fn says(&self, expected: &str) -> Verdict {
+        let line = self.line(&format!("the line {expected:?}"))?;
+        require(line == expected, &self.tried, expected, line)
+    }
+
+    /// Whether it says nothing more for a while.
+    pub fn is_silent(&self, patience: Duration) -> bool {
+        self.lines.recv_timeout(patience).is_err()
+    }
+
+    /// The engine's process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    /// Signals the engine.
+    pub fn signal(&self, signal: Signal) -> Verdict {
+        Ok(kill(self.pid(), signal)?)
+    }
+
+    /// Closes its standard input.
+    pub fn close_stdin(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Waits for its end.
+    pub fn status(&mut self) -> Result<Option<ExitStatus>, Failure> {
+        Ok(wait(&mut self.child, PATIENCE)?)
+    }
+
+    /// Waits for its end and requires an exit status.
+    pub fn ends_with(mut self, expected: i32) -> Verdict {
+        let status = self.status()?;
+        let code = status.and_then(|status| status.code());
+        let seen = status.map_or("no end".into(), |status| status.to_string());
+        require(code == Some(expected), &self.tried, format!("exit status {expected}"), seen)
+    }
+
+    /// The engine's child, seen from the host: the command, or the container's PID 1.
+    pub fn inner(&self) -> Result<Pid, Failure> {
+        let engine = self.pid();
+        let path = format!("/proc/{engine}/task/{engine}/children");
+        let first = |list: String| list.split_whitespace().next()?.parse().ok();
+        let child = fs::read_to_string(path).ok().and_then(first);
+        child.map(Pid::from_raw).ok_or_else(|| {
+            Failure::new(&self.tried, "the command in a process of its own", "no child process")
+        })
+    }
+
+    /// A line of /proc/PID/status of the engine's child.
+    pub fn inner_status(&self, key: &str) -> Result<String, Failure> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.inner()?))?;
+        let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(":\t"));
+        Ok(value.unwrap_or_default().to_string())
+    }
+
+    /// Which namespace of a kind the child is in, as the kernel names it, and which the host is in.
+    pub fn namespaces(&self, kind: &str) -> Result<[String; 2], Failure> {
+        let name = |pid: String| fs::read_link(format!("/proc/{pid}/ns/{kind}"));
+        let both = [name(self.inner()?.to_string())?, name("self".into())?];
+        Ok(both.map(|link| link.to_string_lossy().into_owned()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Engine {
+    /// Starts `probe catch`: it prints its own and its parent's pid, then each signal that it gets,
+    /// and ends with `status` when its standard input is closed.
+    pub fn start_catching(&self, status: u8) -> Result<(Running, [i32; 2]), Failure> {
+        let running = Running::start(self.command(["/bin/probe", "catch", &status.to_string()]))?;
+        let line = running.line("two process ids")?;
+        let ids: Vec<i32> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+        match ids[..] {
+            [pid, parent] => Ok((running, [pid, parent])),
+            _ => Err(Failure::new(&running.tried, "two process ids", line)),
+        }
+    }
+}
+
+/// Waits until `done`, at most as long as a person would.
+pub fn eventually(mut done: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE / 4 {
+        if done() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    false
+}

@@ -1,0 +1,258 @@
+//! Stage 0: the command arrives exactly as it was typed, and so does everything it inherits.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+
+use super::engine::{Engine, Outcome};
+use super::failure::{Verdict, equal, require};
+use super::fixture::ROOTFS;
+use super::running::Running;
+use super::terminal::Terminal;
+
+promises! { stage 0:
+    same_process until 0 "the command has the process id that the engine had"
+    arguments "arguments arrive as they are: empty, quoted, with blanks and dashes"
+    arguments_not_utf8 "arguments may be any bytes"
+    options_of_the_command "everything after COMMAND is the command's own"
+    double_dash "`--` may stand before the command"
+    environment "the environment arrives, nothing added and nothing lost"
+    working_directory until 2 "the command starts in the caller's directory"
+    standard_input "standard input arrives byte for byte"
+    standard_output "standard output and error stay apart"
+    signal_state "no signal is ignored or blocked that the caller did not"
+    callers_signals "what the caller ignores and blocks, the command does"
+    exit_statuses "the exit status is the command's"
+    ignored_sigchld "the exit status arrives though the caller ignores SIGCHLD"
+    stdio_closed "a command may close its standard files"
+    found_on_path "the command is looked up on PATH"
+    not_found "no such command on PATH: status 127 and a line that says so"
+    no_such_file "no such file: status 127"
+    empty_name "an empty command name: status 127"
+    a_directory "a directory is no command: status 126"
+    not_executable "a file without execute permission: status 126 and the cure"
+    no_interpreter "a script whose interpreter is missing: status 127, and which is missing"
+    no_command "no command at all: status 125"
+    unknown_option "an unknown option: status 125, named"
+    help "--help explains itself on standard output: status 0"
+    sigterm_at_any_moment "a SIGTERM ends engine and command, however early it comes"
+    ctrl_c "Ctrl-C at a terminal ends the command, and the shell goes on"
+    ctrl_z "Ctrl-Z stops the command, `fg` continues it"
+}
+
+fn same_process(engine: &Engine) -> Verdict {
+    let (running, [pid, _]) = engine.start_catching(0)?;
+    equal(&running.tried, "the command's process id", running.pid().as_raw(), pid)
+}
+
+fn arguments(engine: &Engine) -> Verdict {
+    let args = ["", "a b", "it's", "\"quoted\"", "line\nbreak", "-x", "--", "--help", "$HOME", "*"];
+    let expected: String =
+        args.iter().map(|arg| format!("{}\n", arg.as_bytes().escape_ascii())).collect();
+    engine.run(["/bin/probe", "args"].into_iter().chain(args))?.ends_with(0)?.prints(&expected)?;
+    Ok(())
+}
+
+fn arguments_not_utf8(engine: &Engine) -> Verdict {
+    let bytes = OsStr::from_bytes(b"\xff\xfe caf\xe9");
+    let outcome = engine.run([OsStr::new("/bin/probe"), OsStr::new("args"), bytes])?;
+    outcome.ends_with(0)?.prints("\\xff\\xfe caf\\xe9\n")?;
+    Ok(())
+}
+
+fn options_of_the_command(engine: &Engine) -> Verdict {
+    let own = ["--help", "--version", "--rootfs", "x", "-a", "--"];
+    let expected: String = own.iter().map(|arg| format!("{arg}\n")).collect();
+    engine.run(["/bin/probe", "args"].into_iter().chain(own))?.ends_with(0)?.prints(&expected)?;
+    Ok(())
+}
+
+fn double_dash(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["--", "/bin/probe", "args", "--", "-a"])?;
+    outcome.ends_with(0)?.prints("--\n-a\n")?;
+    Ok(())
+}
+
+fn environment(engine: &Engine) -> Verdict {
+    let variables: BTreeMap<&str, OsString> = [
+        ("EMPTY", "".into()),
+        ("BLANKS", " a  b ".into()),
+        ("PATH", "/bin".into()),
+        ("BYTES", OsStr::from_bytes(b"\xff").into()),
+    ]
+    .into();
+    let mut command = engine.command(["/bin/probe", "env"]);
+    command.env_clear().envs(&variables);
+    let expected: String = variables
+        .iter()
+        .map(|(key, value)| format!("{key}={}\n", value.as_bytes().escape_ascii()))
+        .collect();
+    Outcome::of(command, b"")?.ends_with(0)?.prints(&expected)?;
+    Ok(())
+}
+
+fn working_directory(engine: &Engine) -> Verdict {
+    let mut command = engine.command(["/bin/sh", "-c", "pwd"]);
+    command.current_dir("/usr/share");
+    Outcome::of(command, b"")?.ends_with(0)?.prints("/usr/share\n")?;
+    Ok(())
+}
+
+fn standard_input(engine: &Engine) -> Verdict {
+    let bytes: Vec<u8> = (0..100_000u32).map(|n| (n * 7 % 251) as u8).collect();
+    let outcome = Outcome::of(engine.command(["/bin/sh", "-c", "wc -c; cat"]), &bytes)?;
+    // wc has read it all; what it counted is what arrived.
+    outcome.ends_with(0)?.prints("100000\n")?;
+    let outcome = Outcome::of(engine.command(["md5sum"]), &bytes)?;
+    let own = Outcome::of(std::process::Command::new("md5sum"), &bytes)?;
+    outcome.ends_with(0)?.prints(&own.stdout)?;
+    Ok(())
+}
+
+fn standard_output(engine: &Engine) -> Verdict {
+    let outcome = engine.sh("echo out; echo err >&2")?;
+    outcome.ends_with(0)?.prints("out\n")?;
+    equal(&outcome.tried, "standard error", "err\n", &outcome.stderr)
+}
+
+fn signal_state(engine: &Engine) -> Verdict {
+    engine.run(["/bin/probe", "signals"])?.ends_with(0)?.prints("")?;
+    // SIGPIPE is asked for in its own way: when it has its default, `yes` dies of it, silently.
+    let outcome = engine.sh("yes | head -n 1")?;
+    outcome.ends_with(0)?.prints("y\n")?;
+    equal(&outcome.tried, "standard error", "", &outcome.stderr)
+}
+
+fn callers_signals(engine: &Engine) -> Verdict {
+    let mut command = engine.command(["/bin/probe", "signals"]);
+    // SAFETY: only async-signal-safe calls between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            signal(Signal::SIGINT, SigHandler::SigIgn)?;
+            let blocked: SigSet = [Signal::SIGUSR1].into_iter().collect();
+            Ok(sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None)?)
+        });
+    }
+    Outcome::of(command, b"")?.ends_with(0)?.prints("SIGINT ignored\nSIGUSR1 blocked\n")?;
+    Ok(())
+}
+
+fn exit_statuses(engine: &Engine) -> Verdict {
+    for status in [0, 1, 2, 7, 42, 124, 125, 126, 127, 128, 130, 137, 200, 255] {
+        engine.run(["/bin/probe", "exit", &status.to_string()])?.ends_with(status)?;
+    }
+    Ok(())
+}
+
+fn ignored_sigchld(engine: &Engine) -> Verdict {
+    let mut command = engine.command(["/bin/probe", "exit", "9"]);
+    // SAFETY: only async-signal-safe calls between fork and exec.
+    unsafe { command.pre_exec(|| Ok(signal(Signal::SIGCHLD, SigHandler::SigIgn).map(drop)?)) };
+    Outcome::of(command, b"")?.ends_with(9)?;
+    Ok(())
+}
+
+fn stdio_closed(engine: &Engine) -> Verdict {
+    engine.sh("exec <&- >&- 2>&-; exit 5")?.ends_with(5)?;
+    Ok(())
+}
+
+fn found_on_path(engine: &Engine) -> Verdict {
+    let mut command = engine.command(["probe", "exit", "3"]);
+    command.env("PATH", "/nowhere:/bin");
+    Outcome::of(command, b"")?.ends_with(3)?;
+    Ok(())
+}
+
+fn not_found(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["no-such-command"])?;
+    outcome.ends_with(127)?.complains_of(&["no-such-command", "No such file", "PATH"])
+}
+
+fn no_such_file(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["/no/such/file"])?;
+    outcome.ends_with(127)?.complains_of(&["/no/such/file", "No such file"])
+}
+
+fn empty_name(engine: &Engine) -> Verdict {
+    engine.run([""])?.ends_with(127)?.complains_of(&["\"\""])
+}
+
+fn a_directory(engine: &Engine) -> Verdict {
+    engine.run(["/fixture"])?.ends_with(126)?.complains_of(&["/fixture", "directory"])
+}
+
+fn not_executable(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["/fixture/text"])?;
+    outcome.ends_with(126)?.complains_of(&["/fixture/text", "Permission denied", "chmod +x"])
+}
+
+fn no_interpreter(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["/fixture/no-interpreter"])?;
+    outcome.ends_with(127)?.complains_of(&["/fixture/no-interpreter", "interpreter"])
+}
+
+fn no_command(engine: &Engine) -> Verdict {
+    engine.run([] as [&str; 0])?.ends_with(125)?.complains_of(&["COMMAND", "--help"])
+}
+
+fn unknown_option(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["--frobnicate", "true"])?;
+    outcome.ends_with(125)?.complains_of(&["--frobnicate", "--help"])
+}
+
+fn help(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["--help"])?;
+    outcome.ends_with(0)?;
+    engine.show(&outcome.stdout);
+    let explains = outcome.stdout.contains("Usage:") && outcome.stderr.is_empty();
+    if explains { Ok(()) } else { Err(outcome.failure("a usage text on standard output")) }
+}
+
+fn sigterm_at_any_moment(engine: &Engine) -> Verdict {
+    for delay in 0..20 {
+        let mut running = Running::start(engine.command(["/bin/sleep", "300"]))?;
+        // Most of them at the very beginning, the last after a tenth of a second.
+        thread::sleep(Duration::from_micros(250) * delay * delay);
+        running.signal(Signal::SIGTERM)?;
+        let ended = running.status()?;
+        let by_signal = ended.is_some_and(|status| status.code().is_none_or(|code| code > 128));
+        require(by_signal, &running.tried, "an end by SIGTERM", format!("{ended:?}"))?;
+    }
+    Ok(())
+}
+
+fn ctrl_c(engine: &Engine) -> Verdict {
+    let mut terminal = Terminal::open()?;
+    let name = engine.binary.display();
+    terminal.enter(&format!("cd {}/..; {name} probe catch 4", ROOTFS))?;
+    terminal.wait_for("\n")?;
+    terminal.wait_for("\n")?;
+    terminal.press("\x03")?;
+    terminal.wait_for("SIGINT")?;
+    terminal.press("\x04")?;
+    let more = terminal.wait_for("ready:")?;
+    require(!more.contains("SIGINT"), "one Ctrl-C", "one SIGINT for the command", "a second one")?;
+    terminal.enter("echo \"<$?>\"")?;
+    terminal.wait_for("<4>").map(drop)
+}
+
+fn ctrl_z(engine: &Engine) -> Verdict {
+    let mut terminal = Terminal::open()?;
+    let name = engine.binary.display();
+    terminal.enter(&format!("cd {}/..; {name} sh -c 'echo be''gin; read x; exit 6'", ROOTFS))?;
+    terminal.wait_for("begin")?;
+    terminal.press("\x1a")?;
+    terminal.wait_for("Stopped")?;
+    terminal.wait_for("ready:")?;
+    terminal.enter("fg")?;
+    terminal.enter("")?;
+    terminal.wait_for("ready:")?;
+    terminal.enter("echo \"<$?>\"")?;
+    terminal.wait_for("<6>").map(drop)
+}

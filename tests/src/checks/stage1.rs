@@ -1,0 +1,145 @@
+//! Stage 1: a parent that waits, passes signals on, and tells how its child ended.
+
+use std::os::unix::process::CommandExt;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+
+use super::engine::{Engine, Outcome};
+use super::failure::{Verdict, equal, require};
+use super::running::Running;
+
+promises! { stage 1:
+    runs_in_a_child until 3 "the command is a child of the engine"
+    every_status "every exit status from 0 to 255 arrives, from a child of the engine"
+    killing_signals until 3 "a command killed by signal n gives 128 + n, for every n"
+    killed_from_outside "SIGKILL for the command gives 137"
+    crash "a command that crashes gives 139"
+    passes_on_sigterm "SIGTERM for the engine reaches the command, once"
+    passes_on_sigint "SIGINT for the engine reaches the command, once"
+    passes_on_sighup "SIGHUP for the engine reaches the command, once"
+    passes_on_sigquit "SIGQUIT for the engine reaches the command, once"
+    passes_on_sigusr1 "SIGUSR1 for the engine reaches the command, once"
+    passes_on_sigusr2 "SIGUSR2 for the engine reaches the command, once"
+    passes_on_sigwinch "SIGWINCH for the engine reaches the command, once"
+    sigterm_ends_it "a command without a handler ends by a SIGTERM for the engine"
+    no_inherited_files "the command inherits no file but 0, 1 and 2"
+}
+
+fn runs_in_a_child(engine: &Engine) -> Verdict {
+    let (running, [pid, parent]) = engine.start_catching(0)?;
+    equal(&running.tried, "the command's parent", running.pid().as_raw(), parent)?;
+    equal(&running.tried, "the engine's child", running.inner()?.as_raw(), pid)
+}
+
+fn every_status(engine: &Engine) -> Verdict {
+    let (running, _) = engine.start_catching(11)?;
+    running.inner()?;
+    drop(running);
+    // All of them where the promise is new; a step that keeps it is sampled, for time's sake.
+    let stride = if engine.step == 1 { 1 } else { 15 };
+    for status in (0..=255).step_by(stride) {
+        engine.run(["/bin/probe", "exit", &status.to_string()])?.ends_with(status)?;
+    }
+    Ok(())
+}
+
+fn killing_signals(engine: &Engine) -> Verdict {
+    // The defaults of these are to be ignored or to stop.
+    let others = [
+        Signal::SIGCHLD,
+        Signal::SIGCONT,
+        Signal::SIGURG,
+        Signal::SIGWINCH,
+        Signal::SIGSTOP,
+        Signal::SIGTSTP,
+        Signal::SIGTTIN,
+        Signal::SIGTTOU,
+    ];
+    let others = others.map(|signal| signal as i32);
+    // glibc keeps the real-time signals 32 and 33 for itself.
+    for signal in (1..=64).filter(|n| !others.contains(n) && ![32, 33].contains(n)) {
+        engine.run(["/bin/probe", "kill", &signal.to_string()])?.ends_with(128 + signal)?;
+    }
+    Ok(())
+}
+
+fn killed_from_outside(engine: &Engine) -> Verdict {
+    let (running, _) = engine.start_catching(0)?;
+    kill(running.inner()?, Signal::SIGKILL)?;
+    running.ends_with(137)
+}
+
+fn crash(engine: &Engine) -> Verdict {
+    engine.run(["/bin/probe", "crash"])?.ends_with(139)?;
+    Ok(())
+}
+
+fn passes_on(engine: &Engine, signal: Signal) -> Verdict {
+    let (mut running, _) = engine.start_catching(21)?;
+    running.inner()?;
+    running.signal(signal)?;
+    running.says(signal.as_str())?;
+    let once = running.is_silent(Duration::from_millis(100));
+    require(once, &running.tried, format!("{signal} once"), format!("{signal} again"))?;
+    running.close_stdin();
+    running.ends_with(21)
+}
+
+fn passes_on_sigterm(engine: &Engine) -> Verdict {
+    passes_on(engine, Signal::SIGTERM)
+}
+
+fn passes_on_sigint(engine: &Engine) -> Verdict {
+    passes_on(engine, Signal::SIGINT)
+}
+
+fn passes_on_sighup(engine: &Engine) -> Verdict {
+    passes_on(engine, Signal::SIGHUP)
+}
+
+fn passes_on_sigquit(engine: &Engine) -> Verdict {
+    passes_on(engine, Signal::SIGQUIT)
+}
+
+fn passes_on_sigusr1(engine: &Engine) -> Verdict {
+    passes_on(engine, Signal::SIGUSR1)
+}
+
+fn passes_on_sigusr2(engine: &Engine) -> Verdict {
+    passes_on(engine, Signal::SIGUSR2)
+}
+
+fn passes_on_sigwinch(engine: &Engine) -> Verdict {
+    passes_on(engine, Signal::SIGWINCH)
+}
+
+fn sigterm_ends_it(engine: &Engine) -> Verdict {
+    let running = Running::start(engine.command(["/bin/sh", "-c", "echo begin; exec sleep 300"]))?;
+    running.says("begin")?;
+    running.inner()?;
+    running.signal(Signal::SIGTERM)?;
+    running.ends_with(ended_by_sigterm(engine))
+}
+
+/// The status of a command that SIGTERM ended. In a PID namespace of its own the command is process 1,
+/// which no default action touches: the engine kills it instead, with the signal that it can't escape.
+fn ended_by_sigterm(engine: &Engine) -> i32 {
+    let signal = if engine.step < 4 { Signal::SIGTERM } else { Signal::SIGKILL };
+    128 + signal as i32
+}
+
+fn no_inherited_files(engine: &Engine) -> Verdict {
+    let mut command = engine.command(["/bin/probe", "fds"]);
+    // SAFETY: dup2 is async-signal-safe, and nothing else uses these numbers in the child.
+    unsafe {
+        command.pre_exec(|| {
+            for fd in [3, 7, 100] {
+                libc::dup2(1, fd);
+            }
+            Ok(())
+        });
+    }
+    Outcome::of(command, b"")?.ends_with(0)?.prints("0\n1\n2\n")?;
+    Ok(())
+}

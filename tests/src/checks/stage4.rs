@@ -1,0 +1,350 @@
+//! Stage 4: processes and mounts of its own.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+
+use super::engine::{Engine, Outcome};
+use super::failure::{Failure, Verdict, equal, require};
+use super::fixture::INSIDE;
+use super::machine::Machine;
+use super::running::{Running, eventually};
+use super::terminal::Terminal;
+
+promises! { stage 4:
+    is_process_1 "the command is process 1, and its parent is not to be seen"
+    has_two_process_ids "the host knows the same process by another id"
+    pid_namespace "the container has a PID namespace of its own"
+    mount_namespace "the container has a mount namespace of its own"
+    ipc_namespace "the container has an IPC namespace of its own"
+    queues_stay_outside "a message queue of the host is not to be found inside"
+    sees_only_its_processes "/proc shows the container's processes and no other"
+    mount_table "the container's mounts are its own few"
+    mounts_stay_inside "what is mounted inside does not appear on the host"
+    host_mounts_unharmed "the host's mounts stay while a container runs"
+    chroot_escape_fails "the way out of a chroot leads nowhere"
+    old_root_is_gone "no process of the container has the host's files for its root"
+    devices "/dev has the usual devices, and no disk"
+    dev_null_swallows "/dev/null, zero, full and urandom do what they are for"
+    dev_fd "/dev/fd, stdin, stdout and stderr lead to the open files"
+    own_terminals "a new pseudo-terminal is the container's first"
+    shared_memory "/dev/shm is writable for everybody, and the container's own"
+    ends_with_its_engine "SIGKILL for the engine ends the container"
+    ends_with_its_engine_at_any_moment "killed at any moment, the engine leaves nothing"
+    ends_with_process_1 "when the command ends, so do the processes that it left behind"
+    ctrl_c_without_handler "Ctrl-C ends a process 1 that has no handler for it"
+    twenty_at_once "twenty containers at once do not get in each other's way"
+    makes_mount_points "a root filesystem without /proc and /dev gets them"
+    refuses_links "a root filesystem whose /proc or /dev is a symbolic link is refused"
+    host_root_is_refused "the host's own / is refused: status 125"
+    debian_packages "Debian: apt lists what is installed"
+    debian_python "Debian: a Python program with processes, locks and pipes"
+    debian_ps "Debian: ps shows the container's processes"
+    debian_script "Debian: script(1), which needs a pseudo-terminal, works"
+    debian_job_control "Debian: an interactive bash has job control"
+}
+
+fn is_process_1(engine: &Engine) -> Verdict {
+    let (running, ids) = engine.start_catching(0)?;
+    equal(&running.tried, "process id and parent's id inside", [1, 0], ids)
+}
+
+fn has_two_process_ids(engine: &Engine) -> Verdict {
+    let (running, _) = engine.start_catching(0)?;
+    let expected = format!("{}\t1", running.inner()?);
+    equal(&running.tried, "NSpid on the host", expected, running.inner_status("NSpid")?)
+}
+
+fn pid_namespace(engine: &Engine) -> Verdict {
+    engine.has_own_namespace("pid")
+}
+
+fn mount_namespace(engine: &Engine) -> Verdict {
+    engine.has_own_namespace("mnt")
+}
+
+fn ipc_namespace(engine: &Engine) -> Verdict {
+    engine.has_own_namespace("ipc")
+}
+
+fn queues_stay_outside(engine: &Engine) -> Verdict {
+    const KEY: i32 = 7007;
+    // SAFETY: both calls only take numbers.
+    let queue = unsafe { libc::msgget(KEY, libc::IPC_CREAT | 0o666) };
+    let outcome = engine.run(["/bin/probe", "queue", &KEY.to_string()]);
+    unsafe { libc::msgctl(queue, libc::IPC_RMID, std::ptr::null_mut()) };
+    outcome?.ends_with(0)?.prints("none\n")?;
+    Ok(())
+}
+
+fn sees_only_its_processes(engine: &Engine) -> Verdict {
+    let outcome = engine.sh("cd /proc; sleep 30 & echo [0-9]*")?;
+    outcome.ends_with(0)?.prints("1 2\n")?;
+    Ok(())
+}
+
+fn mount_table(engine: &Engine) -> Verdict {
+    let outcome = engine
+        .sh("while read -r _ _ device _ place _; do echo $place; done < /proc/self/mountinfo")?;
+    let devices = ["null", "zero", "full", "random", "urandom", "tty"];
+    let devices: String = devices.map(|name| format!("/dev/{name}\n")).concat();
+    outcome.ends_with(0)?.prints(&format!("/\n/proc\n/dev\n{devices}/dev/pts\n/dev/shm\n"))?;
+    let outcome = engine.sh("cat /proc/mounts")?;
+    // The first line is about the disk that the root filesystem lies on, and the sizes of devtmpfs are
+    // those of this machine.
+    let lines = outcome.stdout.lines().skip(1).filter(|line| !line.starts_with("dev "));
+    let own: Vec<&str> = lines.filter(|line| !line.starts_with("devtmpfs")).collect();
+    engine.show(own.join("\n"));
+    Ok(())
+}
+
+fn mounts_stay_inside(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    let script = "mount -t tmpfs inside /tmp && echo begin && read _";
+    let mut running = Running::start(engine.command(["/bin/sh", "-c", script]))?;
+    running.says("begin")?;
+    let host = fs::read_to_string("/proc/self/mounts")?;
+    let seen = host.lines().find(|line| line.starts_with("inside "));
+    require(seen.is_none(), &running.tried, "no such mount on the host", seen.unwrap_or(""))?;
+    running.close_stdin();
+    running.ends_with(1)?;
+    machine.is_unchanged()
+}
+
+fn host_mounts_unharmed(engine: &Engine) -> Verdict {
+    let before = fs::read_to_string("/proc/self/mountinfo")?;
+    let (running, [pid, _]) = engine.start_catching(0)?;
+    let during = fs::read_to_string("/proc/self/mountinfo")?;
+    equal(&running.tried, "process id inside", 1, pid)?;
+    require(before == during, &running.tried, before, during)
+}
+
+fn chroot_escape_fails(engine: &Engine) -> Verdict {
+    engine.run(["/bin/probe", "escape", "/fixture/where"])?.ends_with(0)?.prints(INSIDE)?;
+    Ok(())
+}
+
+fn old_root_is_gone(engine: &Engine) -> Verdict {
+    let outcome =
+        engine.sh("cat /proc/[0-9]*/root/fixture/where /proc/[0-9]*/cwd/fixture/where")?;
+    outcome.ends_with(0)?.prints(&[INSIDE; 4].concat())?;
+    Ok(())
+}
+
+fn devices(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["/bin/probe", "devices"])?;
+    outcome.ends_with(0)?;
+    engine.show(&outcome.stdout);
+    let names: Vec<&str> =
+        outcome.stdout.lines().filter_map(|line| line.rsplit('/').next()).collect();
+    let expected = [
+        "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+        "urandom", "zero",
+    ];
+    equal(&outcome.tried, "the entries of /dev", &expected[..], &names)
+}
+
+fn dev_null_swallows(engine: &Engine) -> Verdict {
+    let script = "echo x > /dev/null; wc -c < /dev/null; \
+                  head -c 5 /dev/zero | tr '\\0' z; echo; head -c 9 /dev/urandom | wc -c; \
+                  echo x 2>&1 > /dev/full || echo full; test -c /dev/null && echo device";
+    let outcome = engine.sh(script)?;
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    let expected =
+        ["0", "zzzzz", "9", "sh: write error: No space left on device", "full", "device"];
+    equal(&outcome.tried, "standard output", &expected[..], &lines)
+}
+
+fn dev_fd(engine: &Engine) -> Verdict {
+    // Appended, because the checks' standard output is a file.
+    let script = "echo one >> /dev/stdout; cat /dev/fd/0; echo three >> /dev/stderr";
+    let outcome = Outcome::of(engine.command(["/bin/sh", "-c", script]), b"two\n")?;
+    outcome.ends_with(0)?.prints("one\ntwo\n")?;
+    equal(&outcome.tried, "standard error", "three\n", &outcome.stderr)?;
+    let outcome = engine.sh("readlink /dev/fd /dev/stdin /dev/stdout /dev/stderr")?;
+    let links = "/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2\n";
+    outcome.ends_with(0)?.prints(links)?;
+    Ok(())
+}
+
+fn own_terminals(engine: &Engine) -> Verdict {
+    // One of the host's own, so that a shared /dev/pts would give the next number.
+    let _hosts = nix::pty::openpty(None, None)?;
+    engine.run(["/bin/probe", "pty"])?.ends_with(0)?.prints("/dev/pts/0\n")?;
+    Ok(())
+}
+
+fn shared_memory(engine: &Engine) -> Verdict {
+    let outcome = engine.sh("stat -c %a /dev/shm; echo x > /dev/shm/file && ls /dev/shm")?;
+    outcome.ends_with(0)?.prints("1777\nfile\n")?;
+    let outside = Path::new("/dev/shm/file").exists();
+    require(!outside, &outcome.tried, "no such file on the host", "/dev/shm/file")
+}
+
+fn ends_with_its_engine(engine: &Engine) -> Verdict {
+    let (running, _) = engine.start_catching(0)?;
+    let inner = running.inner()?;
+    running.signal(Signal::SIGKILL)?;
+    let gone = eventually(|| kill(inner, None).is_err());
+    require(gone, &running.tried, "that the command ends too", format!("process {inner} lives on"))
+}
+
+fn ends_with_its_engine_at_any_moment(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    for delay in 0..40 {
+        let mut running = Running::start(engine.command(["/bin/sleep", "301"]))?;
+        // Most of them at the very beginning, the last after a tenth of a second.
+        thread::sleep(Duration::from_micros(64) * delay * delay);
+        running.signal(Signal::SIGKILL)?;
+        running.status()?;
+    }
+    machine.is_unchanged()
+}
+
+fn ends_with_process_1(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    engine.sh("sleep 302 & sleep 303 & exit 3")?.ends_with(3)?;
+    machine.is_unchanged()
+}
+
+fn ctrl_c_without_handler(engine: &Engine) -> Verdict {
+    let mut terminal = Terminal::open()?;
+    let name = engine.binary.display();
+    terminal.enter(&format!("cd /slipway; {name} sh -c 'echo pid=$$; exec sleep 304'"))?;
+    terminal.wait_for("pid=1\r\n")?;
+    terminal.press("\x03")?;
+    terminal.wait_for("ready:")?;
+    terminal.enter("echo \"<$?>\"")?;
+    terminal.wait_for("<137>").map(drop)
+}
+
+fn twenty_at_once(engine: &Engine) -> Verdict {
+    let started: Vec<_> = (0..20).map(|_| engine.start_catching(17)).collect();
+    let mut all = Vec::new();
+    for container in started {
+        let (running, ids) = container?;
+        equal(&running.tried, "process id and parent's id inside", [1, 0], ids)?;
+        all.push(running);
+    }
+    all.into_iter().try_for_each(|mut running| {
+        running.close_stdin();
+        running.ends_with(17)
+    })
+}
+
+/// A root filesystem of one program, for as long as `check` runs.
+fn with_small_rootfs(check: impl FnOnce(&Path) -> Verdict) -> Verdict {
+    let rootfs = Path::new("/tmp/small");
+    fs::create_dir(rootfs)?;
+    fs::copy("/slipway/bin/probe", rootfs.join("probe"))?;
+    let verdict = check(rootfs);
+    fs::remove_dir_all(rootfs)?;
+    verdict
+}
+
+fn makes_mount_points(engine: &Engine) -> Verdict {
+    with_small_rootfs(|rootfs| {
+        let rootfs = rootfs.to_string_lossy();
+        let outcome = engine.run(["--rootfs", &rootfs, "/probe", "devices"])?;
+        outcome.ends_with(0)?;
+        match outcome.stdout.contains("/dev/null") {
+            true => Ok(()),
+            false => Err(outcome.failure("/dev/null among the devices")),
+        }
+    })
+}
+
+fn refuses_links(engine: &Engine) -> Verdict {
+    with_small_rootfs(|rootfs| {
+        for name in ["proc", "dev"] {
+            let link = rootfs.join(name);
+            symlink("/fixture", &link)?;
+            let outcome = engine.run(["--rootfs", "/tmp/small", "/probe", "exit", "0"])?;
+            outcome.ends_with(125)?.complains_of(&[&link.to_string_lossy(), "symbolic link"])?;
+            fs::remove_file(link)?;
+        }
+        Ok(())
+    })
+}
+
+fn host_root_is_refused(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["--rootfs", "/", "/bin/true"])?;
+    outcome.ends_with(125)?.complains_of(&["pivot_root", "\"/\"", "root directory already"])
+}
+
+/// Runs a script in the Debian root filesystem.
+fn debian(engine: &Engine, script: &str) -> Result<Outcome, Failure> {
+    let script = format!("test \"$$\" = 1 || echo 'not process 1' >&2; {script}");
+    engine.run(["--rootfs", "/debian", "/bin/bash", "-c", &script])
+}
+
+fn debian_packages(engine: &Engine) -> Verdict {
+    let outcome = debian(
+        engine,
+        "apt list --installed 2>/dev/null > /tmp/list; grep -c / /tmp/list; grep -o ^apt/ /tmp/list; rm /tmp/list",
+    )?;
+    outcome.ends_with(0)?;
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    let count: usize = lines.first().and_then(|line| line.parse().ok()).unwrap_or(0);
+    let real = count > 50 && lines.get(1) == Some(&"apt/") && outcome.stderr.is_empty();
+    if real { Ok(()) } else { Err(outcome.failure("more than 50 packages, apt one of them")) }
+}
+
+fn debian_python(engine: &Engine) -> Verdict {
+    let program = "
+import multiprocessing, os, socket, subprocess, tempfile
+def square(n): return n * n
+lock = multiprocessing.Lock()  # a semaphore in /dev/shm
+with lock, multiprocessing.Pool(2) as pool:
+    print(os.getpid(), socket.gethostname(), sum(pool.map(square, range(10))))
+print(subprocess.run(['cat'], input=b'piped', capture_output=True, check=True).stdout.decode())
+with tempfile.TemporaryFile() as file: print(file.write(os.urandom(16)))
+";
+    let outcome =
+        engine.run(["--rootfs", "/debian", "--hostname", "snake", "python3", "-c", program])?;
+    outcome.ends_with(0)?.prints("1 snake 285\npiped\n16\n")?;
+    Ok(())
+}
+
+fn debian_ps(engine: &Engine) -> Verdict {
+    let outcome = debian(engine, "ps -eo pid,ppid,comm --no-headers")?;
+    let rows: Vec<String> = outcome
+        .stdout
+        .lines()
+        .map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    equal(&outcome.tried, "the rows", &["1 0 bash".to_string(), "2 1 ps".to_string()][..], &rows)
+}
+
+fn debian_script(engine: &Engine) -> Verdict {
+    let outcome = debian(engine, "script -qec tty /dev/null")?;
+    outcome.ends_with(0)?.prints("/dev/pts/0\r\n")?;
+    Ok(())
+}
+
+fn debian_job_control(engine: &Engine) -> Verdict {
+    let mut terminal = Terminal::open()?;
+    let name = engine.binary.display();
+    terminal.enter(&format!("{name} --rootfs /debian bash --norc --noprofile -i"))?;
+    terminal.enter("PS1=in''side: ; echo pid=$$")?;
+    terminal.wait_for("pid=1\r\n")?;
+    terminal.wait_for("inside:")?;
+    terminal.enter("sleep 305")?;
+    thread::sleep(Duration::from_millis(300));
+    terminal.press("\x1a")?;
+    terminal.wait_for("Stopped")?;
+    terminal.enter("jobs -l; bg; fg")?;
+    terminal.wait_for("sleep 305\r\n")?;
+    thread::sleep(Duration::from_millis(300));
+    terminal.press("\x03")?;
+    terminal.wait_for("inside:")?;
+    terminal.enter("echo \"<$?>\"; exit 8")?;
+    terminal.wait_for("<130>")?;
+    terminal.wait_for("ready:")?;
+    terminal.enter("echo \"<$?>\"")?;
+    terminal.wait_for("<8>").map(drop)
+}
