@@ -1,3 +1,5 @@
 //! Behaviour checks of every stage, the VM they run in, and the tools around them.
 pub mod checks;
 pub mod report;
+pub mod lesson;
+pub mod trace;
