@@ -19,9 +19,19 @@ struct Options {
     #[arg(long)]
     json: bool,
 
+    /// Only the check of this name
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+
     /// PROGRAM:STEP:FIRST-LAST, as in step4:4:0-4
     #[arg(required = true)]
     plan: Vec<Plan>,
+}
+
+impl Options {
+    fn wants(&self, check: &Check) -> bool {
+        self.only.as_ref().is_none_or(|name| name == check.name)
+    }
 }
 
 fn main() -> ExitCode {
@@ -40,7 +50,7 @@ fn run(options: &Options) -> Result<u8, Error> {
     let mut failed = false;
     for (number, plan) in options.plan.iter().enumerate() {
         let engine = Engine::new(find(&plan.program)?, plan.step);
-        for check in checks::all().filter(|check| plan.has(check)) {
+        for check in checks::all().filter(|check| plan.has(check) && options.wants(check)) {
             let report = put_to(check, &engine, number);
             failed |= report.failure.is_some();
             match options.json {

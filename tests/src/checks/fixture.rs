@@ -36,6 +36,6 @@ pub fn prepare() -> io::Result<()> {
     let inside = Path::new(ROOTFS);
     fs::copy("/bin/true", inside.join("fixture/dynamic"))?;
     fs::copy("/bin/true", "/fixture/dynamic")?;
-    fs::copy(inside.join("bin/busybox"), inside.join("bin/only-inside"))?;
+    fs::copy(inside.join("bin/probe"), inside.join("bin/only-inside"))?;
     symlink("/bin/true", "/bin/only-outside")
 }

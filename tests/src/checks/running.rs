@@ -13,7 +13,8 @@ use nix::unistd::Pid;
 use super::engine::{Engine, PATIENCE, typed, wait};
 use super::failure::{Failure, Verdict, require};
 
-/// A started engine. Its standard input is a pipe; dropping it kills the engine.
+/// A started engine. Its standard input is a pipe; dropping it closes that,
+/// and kills the engine if that does not end it.
 pub struct Running {
     /// The command line, as one would type it.
     pub tried: String,
@@ -112,8 +113,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // At the end of its input the probe ends, and the engine after it.
+        self.close_stdin();
+        let _ = wait(&mut self.child, Duration::from_secs(1));
     }
 }
 
