@@ -1,0 +1,162 @@
+//! The steps, by running each with a small command.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio, id};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use shared::{Error, Explain};
+
+use super::host::is_root;
+
+/// Longer than any of them takes, on a machine that does something else as well.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs every step that is built and tells how that went; 0 if all of them run here.
+pub fn report() -> Result<u8, Error> {
+    let steps = built()?;
+    if steps.is_empty() {
+        return Err(Error::new("no step is built: `./just doctor` builds them"));
+    }
+    let sudo = (!is_root()).then(sudo_without_password);
+    let mut all_run = true;
+    for step in &steps {
+        let (verdict, runs) = try_step(step, sudo)?;
+        let name = step.file_name().unwrap_or_default().display().to_string();
+        println!("  {name:8} {verdict}");
+        all_run &= runs;
+    }
+    Ok(if all_run { 0 } else { 1 })
+}
+
+/// The steps' programs: beside this one, or where cargo puts the release build.
+fn built() -> Result<Vec<PathBuf>, Error> {
+    let doctor = env::current_exe().explain("find myself")?;
+    let beside = doctor.parent().unwrap_or(Path::new("/"));
+    let mut steps = steps_in(beside);
+    if steps.is_empty() {
+        steps = steps_in(&beside.join("../release"));
+    }
+    Ok(steps)
+}
+
+fn steps_in(directory: &Path) -> Vec<PathBuf> {
+    let number = |path: &PathBuf| -> Option<u32> {
+        path.file_name()?.to_str()?.strip_prefix("step")?.parse().ok()
+    };
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut steps: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| number(path).is_some()).collect();
+    steps.sort_by_key(number);
+    steps
+}
+
+/// What to say of this step, and whether it runs here. `sudo`: whether it works unasked; None for root.
+fn try_step(step: &Path, sudo: Option<bool>) -> Result<(String, bool), Error> {
+    let own = match run(Command::new(step), step)? {
+        Ok(()) if is_root() => return Ok(("runs here (tried as root)".to_owned(), true)),
+        Ok(()) => return Ok(("runs here".to_owned(), true)),
+        Err(error) => error,
+    };
+    match sudo {
+        None => Ok((format!("only in the VM: {own}"), false)),
+        Some(false) => {
+            Ok((format!("not tried as root, sudo asks for a password; as you: {own}"), false))
+        }
+        Some(true) => {
+            let mut command = Command::new("sudo");
+            command.arg("-n").arg("--").arg(step);
+            Ok(match run(command, step)? {
+                Ok(()) => ("runs only as root (tried through sudo)".to_owned(), true),
+                Err(as_root) => (format!("only in the VM: {as_root} (as root)"), false),
+            })
+        }
+    }
+}
+
+fn sudo_without_password() -> bool {
+    let mut command = Command::new("sudo");
+    command.args(["-n", "true"]);
+    finish(command).is_ok_and(|output| output.status.success())
+}
+
+/// Lets the step run a command, itself with --version: it is static, so it runs in any root filesystem.
+/// The inner result is the step's own error.
+fn run(mut command: Command, step: &Path) -> Result<Result<(), String>, Error> {
+    let name = step.file_name().unwrap_or_default();
+    let options = finish_step(step, "--help")?;
+    // Removed again at the end of this function, whatever happens in it.
+    let rootfs;
+    if String::from_utf8_lossy(&options.stdout).contains("--rootfs") {
+        rootfs = Rootfs::make(step, name)?;
+        command.arg("--rootfs").arg(&rootfs.0).arg(Path::new("/").join(name));
+    } else {
+        command.arg(step);
+    }
+    command.arg("--version");
+    let expected = finish_step(step, "--version")?;
+    let output = finish(command)?;
+    if output.status.success() && output.stdout == expected.stdout {
+        return Ok(Ok(()));
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let said = stderr.lines().last().unwrap_or("it said nothing").to_owned();
+    Ok(Err(format!("{said} ({})", output.status)))
+}
+
+fn finish_step(step: &Path, option: &str) -> Result<Output, Error> {
+    let mut command = Command::new(step);
+    command.arg(option);
+    finish(command)
+}
+
+/// Runs a command to its end, or to the time limit's.
+fn finish(mut command: Command) -> Result<Output, Error> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let what = format!("run {:?}", command.get_program());
+    let mut child = command.spawn().explain(&what)?;
+    let start = Instant::now();
+    while child.try_wait().explain(&what)?.is_none() {
+        if start.elapsed() > TIME_LIMIT {
+            return give_up(child, &what);
+        }
+        sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().explain(&what)
+}
+
+fn give_up(mut child: Child, what: &str) -> Result<Output, Error> {
+    child.kill().explain(what)?;
+    child.wait_with_output().explain(what)
+}
+
+/// A throw-away root filesystem with nothing but the step's program in it.
+struct Rootfs(PathBuf);
+
+impl Rootfs {
+    /// Made where the steps are: a file can be executed there, which is not true for every /tmp.
+    fn make(step: &Path, name: &OsStr) -> Result<Rootfs, Error> {
+        let beside = step.parent().unwrap_or(Path::new("/")).join(format!("doctor-{}", id()));
+        let elsewhere = env::temp_dir().join(format!("doctor-{}", id()));
+        let made = fs::create_dir(&beside).map(|()| beside);
+        let made = made.or_else(|_| fs::create_dir(&elsewhere).map(|()| elsewhere));
+        let rootfs = Rootfs(made.explain("make a directory for a root filesystem")?);
+        // The step's mount points: were they made by it, as root, they would not be ours to remove.
+        for directory in ["proc", "dev", "tmp"] {
+            fs::create_dir(rootfs.0.join(directory)).explain("make a root filesystem")?;
+        }
+        fs::copy(step, rootfs.0.join(name)).explain("copy the step into a root filesystem")?;
+        Ok(rootfs)
+    }
+}
+
+impl Drop for Rootfs {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("doctor: cannot remove {}: {error}", self.0.display());
+        }
+    }
+}
