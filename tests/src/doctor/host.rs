@@ -209,6 +209,7 @@ pub fn tools() -> Vec<Finding> {
             "./just vm",
         ),
         ("strace", "strace", "./just trace"),
+        ("newuidmap", "uidmap", "more than one id in a user namespace"),
     ]
     .map(|(name, package, needed_for)| match on_path(name) {
         Some(path) => Finding::new(Verdict::Yes, name, path.display().to_string()),

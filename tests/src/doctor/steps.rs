@@ -21,10 +21,10 @@ pub fn report() -> Result<u8, Error> {
     if steps.is_empty() {
         return Err(Error::new("no step is built: `./just doctor` builds them"));
     }
-    let sudo = (!is_root()).then(sudo_without_password);
+    let sudo = (!is_root()).then(try_sudo);
     let mut all_run = true;
     for step in &steps {
-        let (verdict, runs) = try_step(step, sudo)?;
+        let (verdict, runs) = try_step(step, sudo.as_ref())?;
         let name = step.file_name().unwrap_or_default().display().to_string();
         println!("  {name:8} {verdict}");
         all_run &= runs;
@@ -55,7 +55,7 @@ fn steps_in(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// What to say of this step, and whether it runs here. `sudo`: whether it works unasked; None for root.
-fn try_step(step: &Path, sudo: Option<bool>) -> Result<(String, bool), Error> {
+fn try_step(step: &Path, sudo: Option<&Result<(), String>>) -> Result<(String, bool), Error> {
     let own = match run(Command::new(step), step)? {
         Ok(()) if is_root() => return Ok(("runs here (tried as root)".to_owned(), true)),
         Ok(()) => return Ok(("runs here".to_owned(), true)),
@@ -63,10 +63,8 @@ fn try_step(step: &Path, sudo: Option<bool>) -> Result<(String, bool), Error> {
     };
     match sudo {
         None => Ok((format!("only in the VM: {own}"), false)),
-        Some(false) => {
-            Ok((format!("not tried as root, sudo asks for a password; as you: {own}"), false))
-        }
-        Some(true) => {
+        Some(Err(no_sudo)) => Ok((format!("not tried as root ({no_sudo}); as you: {own}"), false)),
+        Some(Ok(())) => {
             let mut command = Command::new("sudo");
             command.arg("-n").arg("--").arg(step);
             Ok(match run(command, step)? {
@@ -77,10 +75,12 @@ fn try_step(step: &Path, sudo: Option<bool>) -> Result<(String, bool), Error> {
     }
 }
 
-fn sudo_without_password() -> bool {
+/// Whether sudo works without a password; if not, what it said.
+fn try_sudo() -> Result<(), String> {
     let mut command = Command::new("sudo");
     command.args(["-n", "true"]);
-    finish(command).is_ok_and(|output| output.status.success())
+    let output = finish(command).map_err(|error| error.to_string())?;
+    if output.status.success() { Ok(()) } else { Err(last_line(&output)) }
 }
 
 /// Lets the step run a command, itself with --version: it is static, so it runs in any root filesystem.
@@ -102,9 +102,13 @@ fn run(mut command: Command, step: &Path) -> Result<Result<(), String>, Error> {
     if output.status.success() && output.stdout == expected.stdout {
         return Ok(Ok(()));
     }
+    Ok(Err(last_line(&output)))
+}
+
+/// What a program that failed said last, or how it ended if it said nothing.
+fn last_line(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let said = stderr.lines().last().unwrap_or("it said nothing").to_owned();
-    Ok(Err(format!("{said} ({})", output.status)))
+    stderr.lines().last().map_or_else(|| output.status.to_string(), str::to_owned)
 }
 
 fn finish_step(step: &Path, option: &str) -> Result<Output, Error> {
