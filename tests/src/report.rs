@@ -34,7 +34,7 @@ impl Plan {
     /// step 0 there is a program that does nothing.
     pub fn control(stage: u8) -> Plan {
         let before = stage.checked_sub(1);
-        let program = before.map_or("/bin/true".into(), |step| format!("step{step}"));
+        let program = before.map_or("/fixture/nothing".into(), |step| format!("step{step}"));
         Plan { program, step: stage, stages: stage..=stage }
     }
 

@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "fds" => (0..1024).filter(|fd| is_open(*fd)).for_each(|fd| println!("{fd}")),
         "signals" => signals()?,
         "catch" => catch(text(1).parse()?)?,
+        "idle" => idle(),
         "exit" => std::process::exit(text(1).parse()?),
         "kill" => die_of(text(1).parse()?)?,
         "crash" => crash(),
@@ -88,6 +89,14 @@ fn catch(status: i32) -> nix::Result<()> {
     println!("{} {}", getpid(), getppid());
     let _ = io::stdin().read_to_end(&mut Vec::new());
     std::process::exit(status);
+}
+
+/// Prints the process id and waits for ever, with no handler for any signal.
+fn idle() {
+    println!("pid={}", getpid());
+    loop {
+        nix::unistd::pause();
+    }
 }
 
 extern "C" fn say(signal: i32) {

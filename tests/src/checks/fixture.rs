@@ -30,6 +30,7 @@ pub fn prepare() -> io::Result<()> {
         fs::create_dir_all(root.join("fixture"))?;
         put("fixture/where", 0o644, place.as_bytes())?;
         put("fixture/text", 0o644, b"not a program\n")?;
+        put("fixture/nothing", 0o755, b"#!/bin/sh\n")?;
         put("fixture/no-interpreter", 0o755, b"#!/no/such/interpreter\n")?;
         put("bin/probe", 0o755, &fs::read("/slipway/bin/probe")?)?;
     }

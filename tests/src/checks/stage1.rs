@@ -115,8 +115,8 @@ fn passes_on_sigwinch(engine: &Engine) -> Verdict {
 }
 
 fn sigterm_ends_it(engine: &Engine) -> Verdict {
-    let running = Running::start(engine.command(["/bin/sh", "-c", "echo begin; exec sleep 300"]))?;
-    running.says("begin")?;
+    let running = Running::start(engine.command(["/bin/probe", "idle"]))?;
+    running.line("a process id")?;
     running.inner()?;
     running.signal(Signal::SIGTERM)?;
     running.ends_with(ended_by_sigterm(engine))

@@ -129,8 +129,8 @@ fn chroot_escape_fails(engine: &Engine) -> Verdict {
 }
 
 fn old_root_is_gone(engine: &Engine) -> Verdict {
-    let outcome =
-        engine.sh("sleep 30 & cat /proc/[0-9]*/root/fixture/where /proc/[0-9]*/cwd/fixture/where")?;
+    let outcome = engine
+        .sh("sleep 30 & cat /proc/[0-9]*/root/fixture/where /proc/[0-9]*/cwd/fixture/where")?;
     outcome.ends_with(0)?.prints(&[INSIDE; 4].concat())?;
     Ok(())
 }
@@ -212,7 +212,7 @@ fn ends_with_process_1(engine: &Engine) -> Verdict {
 fn ctrl_c_without_handler(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open()?;
     let name = engine.binary.display();
-    terminal.enter(&format!("cd /slipway; {name} sh -c 'echo pid=$$; exec sleep 304'"))?;
+    terminal.enter(&format!("cd /slipway; {name} probe idle"))?;
     terminal.wait_for("pid=1\r\n")?;
     terminal.press("\x03")?;
     terminal.wait_for("ready:")?;
