@@ -11,11 +11,12 @@ use crate::Error;
 
 /// Parses the command line, runs the step, and turns what it returns into the exit status.
 ///
-/// An error is printed as one line on standard error with the program's name in front. `name` is the
-/// one in the step's manifest.
+/// An error is printed as one line on standard error with the program's name in front. `name` is
+/// the one in the step's manifest.
 pub fn main<Options: Parser>(name: &str, run: fn(&Options) -> Result<u8, Error>) -> ExitCode {
-    // Rust starts every program with SIGPIPE ignored, and the command would inherit that: `yes | head -1`
-    // would then complain inside the container. SAFETY: SIG_DFL runs no code of ours.
+    // Rust starts every program with SIGPIPE ignored. The command would inherit that, and in the
+    // container `yes | head -1` would complain.
+    // SAFETY: SIG_DFL runs no code of ours.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.expect("SIGPIPE can have its default");
 
     let result = match Options::try_parse() {

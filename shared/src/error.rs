@@ -92,8 +92,8 @@ impl<T> Explain<T> for io::Result<T> {
 
 /// The error for a command that execvp(3) refused: status 127 when it was not found, else 126.
 ///
-/// The kernel answers ENOENT for two different mistakes, so this tells them apart: no such file, and
-/// a file whose interpreter (`#!` line) or dynamic loader (ELF) is not there.
+/// The kernel answers ENOENT for two different mistakes, so this tells them apart: no such file,
+/// and a file whose interpreter (`#!` line) or dynamic loader (ELF) is not there.
 pub fn cannot_execute(command: &OsStr, errno: Errno) -> Error {
     let mut error = Error::failed(format_args!("execute {command:?}"), errno);
     error.status = if errno == Errno::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE };

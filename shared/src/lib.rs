@@ -1,6 +1,7 @@
 //! Plumbing that every step needs and that is no lesson: the command line, errors, exit statuses.
 //!
-//! Nothing here makes a namespace, a mount, a cgroup or changes an identity: such calls stand in the steps.
+//! Nothing here makes a namespace, a mount, a cgroup or changes an identity: such calls stand in
+//! the steps.
 
 mod cli;
 mod error;

@@ -30,8 +30,8 @@ impl Plan {
         Plan { program: format!("step{stage}"), step: stage, stages: stage..=stage }
     }
 
-    /// The negative control of a stage: its new checks on the step before, which can't pass them. Before
-    /// step 0 there is a program that does nothing.
+    /// The negative control of a stage: its new checks on the step before, which can't pass them.
+    /// Before step 0 there is a program that does nothing.
     pub fn control(stage: u8) -> Plan {
         let before = stage.checked_sub(1);
         let program = before.map_or("/fixture/nothing".into(), |step| format!("step{step}"));

@@ -92,8 +92,9 @@ fn reap(child: Pid) -> Result<Option<u8>, Error> {
 /// Stops the engine as its child has stopped, so that the caller's shell sees a stopped job. Its
 /// `fg` sends SIGCONT, which wakes the engine and is passed on like any other signal.
 fn stop_with_child() -> Result<(), Error> {
-    // SIGTSTP, not SIGSTOP: where no shell could wake us up, the kernel does not stop us (setpgid(2)).
-    // Raised while blocked, it becomes one with the SIGTSTP that Ctrl-Z may have left pending.
+    // SIGTSTP, not SIGSTOP: where no shell could wake us up, the kernel does not stop us
+    // (setpgid(2)). Raised while blocked, it becomes one with the SIGTSTP that Ctrl-Z may have left
+    // pending.
     let stop = SigSet::from(Signal::SIGTSTP);
     raise(Signal::SIGTSTP).and_then(|()| stop.thread_unblock()).explain("stop")?;
     stop.thread_block().explain("block SIGTSTP")

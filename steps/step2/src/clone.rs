@@ -20,8 +20,8 @@ pub unsafe fn clone3(namespaces: &[CloneFlags]) -> nix::Result<ForkResult> {
     let flags: CloneFlags = namespaces.iter().copied().collect();
     args.flags = flags.bits() as u64;
     args.exit_signal = libc::SIGCHLD as u64;
-    // SAFETY: the kernel only reads `args`. No stack is given, so the child goes on with its own copy
-    // of this one, and like fork the call returns twice.
+    // SAFETY: the kernel only reads `args`. No stack is given, so the child goes on with its own
+    // copy of this one, and like fork the call returns twice.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &args, mem::size_of_val(&args)) };
     match Errno::result(pid)? {
         0 => Ok(ForkResult::Child),

@@ -80,7 +80,8 @@ fn enter(rootfs: &Path) -> Result<(), Error> {
 /// Lets the container end with its engine, even when that is killed.
 fn end_with(mut engine: &UnixStream) -> Result<(), Error> {
     prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
-    // If the engine was killed before this call, nothing will come. getppid would not tell: it is 0 here.
+    // If the engine was killed before this call, nothing will come. getppid would not tell: it is 0
+    // here.
     engine.set_nonblocking(true).explain("look at the engine")?;
     match engine.read(&mut [0]) {
         Ok(0) => Err(Error::new("the engine has ended")),

@@ -69,8 +69,9 @@ pub fn mount_dev(rootfs: &Path) -> Result<(), Error> {
 
 /// Makes `rootfs` the root mount of this mount namespace, and unmounts the host's.
 ///
-/// Unlike chroot this leaves no directory above / to climb to. Both arguments are "." because then the
-/// old root needs no directory to be put in: it lies on top of the new one (pivot_root(2), "Notes").
+/// Unlike chroot this leaves no directory above / to climb to. Both arguments are "." because then
+/// the old root needs no directory to be put in: it lies on top of the new one (pivot_root(2),
+/// "Notes").
 pub fn pivot_into(rootfs: &Path) -> Result<(), Error> {
     chdir(rootfs).explain(format_args!("chdir to {rootfs:?}"))?;
     let pivoted = pivot_root(".", ".").explain(format_args!("pivot_root to {rootfs:?}"));

@@ -53,7 +53,8 @@ fn signals() -> nix::Result<()> {
         if blocked.contains(signal) {
             println!("{signal} blocked");
         }
-        // SIGPIPE: Rust itself has ignored it by now, so ask the kernel's record of our exec instead.
+        // SIGPIPE: Rust itself has ignored it by now, so ask the kernel's record of our exec
+        // instead.
         if signal != Signal::SIGPIPE && is_ignored(signal) {
             println!("{signal} ignored");
         }

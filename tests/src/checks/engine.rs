@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::failure::{Failure, Verdict, equal, require};
 
-/// How long a command of the checks may take: it is far less even where QEMU emulates the processor.
+/// How long a command of the checks may take: it is far less even where QEMU emulates the
+/// processor.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The ordinary user of the VM.
@@ -77,7 +78,8 @@ pub struct Outcome {
 impl Outcome {
     /// Runs `command` with `stdin` as its standard input, and kills it when it takes too long.
     pub fn of(mut command: Command, stdin: &[u8]) -> Result<Outcome, Failure> {
-        // Files, not pipes: what a left-over process still holds open does not keep the check waiting.
+        // Files, not pipes: what a left-over process still holds open does not keep the check
+        // waiting.
         let [mut out, mut err, mut input] = [memory_file()?, memory_file()?, memory_file()?];
         input.write_all(stdin)?;
         input.rewind()?;

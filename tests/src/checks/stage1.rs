@@ -122,8 +122,9 @@ fn sigterm_ends_it(engine: &Engine) -> Verdict {
     running.ends_with(ended_by_sigterm(engine))
 }
 
-/// The status of a command that SIGTERM ended. In a PID namespace of its own the command is process 1,
-/// which no default action touches: the engine kills it instead, with the signal that it can't escape.
+/// The status of a command that SIGTERM ended. In a PID namespace of its own the command is process
+/// 1, which no default action touches: the engine kills it instead, with the signal that it can't
+/// escape.
 fn ended_by_sigterm(engine: &Engine) -> i32 {
     let signal = if engine.step < 4 { Signal::SIGTERM } else { Signal::SIGKILL };
     128 + signal as i32

@@ -89,7 +89,8 @@ fn rootfs_is_a_file(engine: &Engine) -> Verdict {
 }
 
 fn chroot_escape_works(engine: &Engine) -> Verdict {
-    // That it is in the root filesystem at first, and on the host afterwards, is what makes it an escape.
+    // That it is in the root filesystem at first, and on the host afterwards, is what makes it an
+    // escape.
     engine.run(WHERE)?.ends_with(0)?.prints(INSIDE)?;
     engine.run(["/bin/probe", "escape", "/fixture/where"])?.ends_with(0)?.prints(OUTSIDE)?;
     Ok(())

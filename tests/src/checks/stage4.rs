@@ -94,8 +94,8 @@ fn mount_table(engine: &Engine) -> Verdict {
     let devices: String = devices.map(|name| format!("/dev/{name}\n")).concat();
     outcome.ends_with(0)?.prints(&format!("/\n/proc\n/dev\n{devices}/dev/pts\n/dev/shm\n"))?;
     let outcome = engine.sh("cat /proc/mounts")?;
-    // The first line is about the disk that the root filesystem lies on, and the sizes of devtmpfs are
-    // those of this machine.
+    // The first line is about the disk that the root filesystem lies on, and the sizes of devtmpfs
+    // are those of this machine.
     let lines = outcome.stdout.lines().skip(1).filter(|line| !line.starts_with("dev "));
     let own: Vec<&str> = lines.filter(|line| !line.starts_with("devtmpfs")).collect();
     engine.show(own.join("\n"));
