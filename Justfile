@@ -67,5 +67,5 @@ test: build
 # All steps, as they are shipped, and the programs that check them
 [private]
 @build:
-    cargo build --quiet --release --package 'step*'
-    cargo build --quiet --package tests --bins
+    steps/build "the steps" --release --package 'step*'
+    steps/build "the programs that check them" --package tests --bins

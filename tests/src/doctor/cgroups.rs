@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::id;
 
+use nix::errno::Errno;
+
 use super::child::{Call, Failure, in_child};
 use super::host::{User, is_root};
 use super::{Finding, Verdict};
@@ -130,6 +132,9 @@ fn attempt(place: &Path) -> Attempt {
     for (controller, file, limit) in LIMITS {
         match cgroup.limit(file, limit) {
             Ok(()) => result.worked.push(controller),
+            Err(failure) if failure.errno == Errno::ENOENT => {
+                result.failed.push(format!("{controller} (the cgroup above does not offer it)"));
+            }
             Err(failure) => result.failed.push(format!("{controller} ({failure})")),
         }
     }
@@ -172,7 +177,7 @@ impl Cgroup {
             .open(&path)
             .and_then(|mut file| file.read_to_string(&mut text));
         read.call(format_args!("read {file}"))?;
-        let kept = if text.trim() == limit { Ok(()) } else { Err(nix::errno::Errno::EIO) };
+        let kept = if text.trim() == limit { Ok(()) } else { Err(Errno::EIO) };
         kept.call(format_args!("{file} reads {:?} after {limit:?} was written", text.trim()))
     }
 }

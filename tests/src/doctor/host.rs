@@ -245,7 +245,11 @@ pub fn kvm() -> Finding {
     };
     // SAFETY: the call takes a number, 0, and gives a file descriptor that ends with this process.
     match Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), KVM_CREATE_VM, 0) }) {
-        Ok(_) => Finding::new(Verdict::Yes, "KVM", "made an empty machine; ./just vm emulates by itself where that is not enough"),
+        Ok(_) => Finding::new(
+            Verdict::Yes,
+            "KVM",
+            "made an empty machine; ./just vm emulates by itself where that is not enough",
+        ),
         Err(errno) => Finding::new(Verdict::No, "KVM", format!("KVM_CREATE_VM: {}", errno.desc()))
             .cure("none is needed: the VM is emulated instead, a few times slower"),
     }
