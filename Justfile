@@ -29,7 +29,8 @@ set positional-arguments
 [group('run')]
 [no-cd]
 [no-exit-message]
-@rootfs KIND DIR:
+@rootfs KIND='busybox' DIR='rootfs':
+    case "$1" in busybox | debian | docker-export | host) ;; *) echo "just: no such KIND of root filesystem: $1" >&2; exit 125 ;; esac
     exec {{ quote(justfile_directory() / "rootfs-scripts") }}/"$1" "$2"
 
 # Tell which steps run on this machine, and what the others lack
