@@ -4,3 +4,4 @@ pub mod doctor;
 pub mod lesson;
 pub mod report;
 pub mod trace;
+pub mod vm;

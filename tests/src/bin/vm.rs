@@ -1,1 +1,76 @@
-fn main() {}
+//! `vm`: a shell in the throw-away VM, or one command there.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use shared::Error;
+use tests::vm::{Command, Input, Outcome, Stream, Vm};
+
+/// Runs COMMAND in a throw-away VM; without one, an interactive shell
+///
+/// The steps built so far are on PATH there, ./rootfs is the busybox root filesystem, /debian a whole Debian, /scratch
+/// an ext4 disk. Nothing that happens in the VM outlasts it.
+#[derive(Parser)]
+#[command(version, after_help = "Example: vm step 4 -- --rootfs /debian /bin/bash")]
+struct Options {
+    /// The user in the VM: root or ada
+    #[arg(long, default_value = "root")]
+    user: String,
+
+    /// Ends the VM after so long (600 for a COMMAND, no limit for a shell)
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+
+    /// The program to run there, and its arguments
+    #[arg(trailing_var_arg = true)]
+    command: Vec<OsString>,
+}
+
+/// Status of a run that took too long, as timeout(1) gives it.
+const TIMED_OUT: u8 = 124;
+
+fn main() -> ExitCode {
+    shared::main("vm", run)
+}
+
+fn run(options: &Options) -> Result<u8, Error> {
+    let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let shell = options.command.is_empty();
+    if shell && on_terminal {
+        println!(
+            "A shell in the VM: `exit` or Ctrl-D leaves it, Ctrl-] ends it at once. Nothing in it outlasts it."
+        );
+    }
+    let timeout = options.timeout.or((!shell).then_some(600));
+    let command = Command {
+        argv: options.command.clone(),
+        user: options.user.clone(),
+        input: if on_terminal { Input::Terminal } else { Input::Stdin },
+        timeout: timeout.map(Duration::from_secs),
+    };
+    let outcome = Vm::start()?.run(&command, &mut pass_on)?;
+    match outcome {
+        Outcome::Ended(status) => Ok(status),
+        Outcome::Failed(why, status) => {
+            eprintln!("vm: {why}");
+            Ok(status)
+        }
+        Outcome::TimedOut => {
+            eprintln!("vm: stopped after {} seconds (--timeout)", timeout.unwrap_or_default());
+            Ok(TIMED_OUT)
+        }
+        Outcome::Left => Ok(0),
+        Outcome::Signaled(signal) => Ok(128 + signal as u8),
+    }
+}
+
+/// Writes what the command wrote to the same stream here.
+fn pass_on(stream: Stream, bytes: &[u8]) -> io::Result<()> {
+    match stream {
+        Stream::Stdout => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
+        Stream::Stderr => io::stderr().write_all(bytes),
+    }
+}

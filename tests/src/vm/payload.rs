@@ -1,0 +1,109 @@
+//! What the VM gets anew for each start: the programs that were built, as a tar archive on its second disk.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tar::{Builder, EntryType, Header};
+
+/// The tests crate's programs that go into the VM when they are there, beside the runner's own.
+const PROGRAMS: [&str; 2] = ["checks", "probe"];
+
+/// The guest's part of the runner; without it there is nobody to run a command.
+const GUEST: &str = "vm-guest";
+
+/// `step 4 -- ARG…` in the VM, as `./just step 4 -- ARG…` outside.
+const STEP: &str = "#!/bin/sh
+[ $# -gt 0 ] || { echo 'usage: step N [--] ARG...' >&2; exit 125; }
+step=step$1
+shift
+[ \"$1\" != -- ] || shift
+exec \"$step\" \"$@\"
+";
+
+/// Writes the archive: `bin/`, `rootfs/` (a copy of `rootfs`) and `.vm/guest`. The guest unpacks it as /slipway.
+pub fn write(to: &File, rootfs: &Path) -> io::Result<()> {
+    let programs = std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
+    let mut tar = Builder::new(to);
+    tar.follow_symlinks(false);
+
+    add_program(&mut tar, ".vm/guest", &programs.join(GUEST))?;
+    add(&mut tar, "bin/step", &mut header(EntryType::Regular, 0o755), STEP.as_bytes())?;
+    for name in PROGRAMS {
+        if programs.join(name).exists() {
+            add_program(&mut tar, &format!("bin/{name}"), &programs.join(name))?;
+        }
+    }
+    for step in steps(&programs.join("../release"))? {
+        let name = step.file_name().unwrap_or_default().display();
+        add_program(&mut tar, &format!("bin/{name}"), &step)?;
+    }
+    add_tree(&mut tar, rootfs, Path::new("rootfs"), 0)?;
+    tar.into_inner()?.flush()
+}
+
+/// The step programs that were built: step0, step1 …
+fn steps(release: &Path) -> io::Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(release) else { return Ok(Vec::new()) };
+    let mut steps = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let number = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_prefix("step"));
+        if number.is_some_and(|number| number.parse::<u32>().is_ok()) {
+            steps.push(path);
+        }
+    }
+    Ok(steps)
+}
+
+/// A header of the archive. Everything is root's in the guest, whoever built it here.
+fn header(kind: EntryType, mode: u32) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header
+}
+
+fn add(tar: &mut Builder<&File>, name: &str, header: &mut Header, data: &[u8]) -> io::Result<()> {
+    header.set_size(data.len() as u64);
+    tar.append_data(header, name, data)
+}
+
+fn add_program(tar: &mut Builder<&File>, name: &str, file: &Path) -> io::Result<()> {
+    let data =
+        fs::read(file).map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
+    add(tar, name, &mut header(EntryType::Regular, 0o755), &data)
+}
+
+/// Adds a folder, and what is in it, to the archive as `name`. Below home/ada everything belongs to ada.
+fn add_tree(tar: &mut Builder<&File>, from: &Path, name: &Path, owner: u64) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(from)?;
+    let kind = metadata.file_type();
+    let owner = if name.ends_with("home/ada") { 1000 } else { owner };
+    let mut header = header(EntryType::Regular, metadata.permissions().mode() & 0o7777);
+    header.set_uid(owner);
+    header.set_gid(owner);
+    header.set_size(0);
+    if kind.is_symlink() {
+        header.set_entry_type(EntryType::Symlink);
+        tar.append_link(&mut header, name, fs::read_link(from)?)
+    } else if kind.is_dir() {
+        header.set_entry_type(EntryType::Directory);
+        tar.append_data(&mut header, name, io::empty())?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            add_tree(tar, &entry.path(), &name.join(entry.file_name()), owner)?;
+        }
+        Ok(())
+    } else {
+        header.set_size(metadata.len());
+        tar.append_data(&mut header, name, File::open(from)?)
+    }
+}

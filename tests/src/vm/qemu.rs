@@ -1,0 +1,246 @@
+//! QEMU: its command line, its start, its end.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use shared::{Error, Explain};
+
+use super::payload;
+use super::wire::{Frames, Kind};
+
+/// A guest that is not up by then never will be: under software emulation on a busy machine it takes some 15 seconds.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+/// With KVM a guest prints its first line within a fraction of a second.
+const KVM_FIRST_SIGN: Duration = Duration::from_secs(5);
+
+/// How the guest's instructions are run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accel {
+    /// By the processor.
+    Kvm,
+    /// By translation: some ten times slower, and works everywhere.
+    Tcg,
+}
+
+/// A running QEMU. Killed when dropped: nothing in the guest is worth an orderly end.
+pub struct Qemu {
+    process: Child,
+    /// Connected to the guest's port.
+    pub wire: UnixStream,
+    /// What the guest's kernel and QEMU itself had to say.
+    log: File,
+    cache: PathBuf,
+    /// Keeps the image from being removed by a run that makes a newer one.
+    _image: File,
+}
+
+/// Boots a VM: with KVM if it works, which is tried once after each boot of this machine, or else with TCG.
+pub fn start() -> Result<(Qemu, Frames), Error> {
+    let image = image()?;
+    let payload = memory_file("payload")?;
+    payload::write(&payload, &image.join("rootfs")).explain("pack the VM's payload")?;
+    let boot = |accel| Qemu::spawn(&image, &payload, accel).and_then(|qemu| qemu.wait(accel));
+
+    match env::var("SLIPWAY_ACCEL").as_deref() {
+        Ok("kvm") => boot(Accel::Kvm),
+        Ok("tcg") => boot(Accel::Tcg),
+        Ok(other) => Err(Error::new(format!("SLIPWAY_ACCEL is {other:?}; it can be kvm or tcg"))),
+        Err(_) => {
+            let verdict = image.with_file_name("no-kvm");
+            let this_boot =
+                fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+            let usable = File::options().read(true).write(true).open("/dev/kvm").is_ok();
+            let failed_before = fs::read_to_string(&verdict).is_ok_and(|boot| boot == this_boot);
+            if !usable || failed_before {
+                return boot(Accel::Tcg);
+            }
+            boot(Accel::Kvm).or_else(|_| {
+                let vm = boot(Accel::Tcg)?;
+                let _ = fs::write(&verdict, &this_boot);
+                Ok(vm)
+            })
+        }
+    }
+}
+
+/// The folder with kernel, initramfs and disks, made if need be; the script says what it does and what went wrong.
+fn image() -> Result<PathBuf, Error> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rootfs-scripts/vm-image");
+    let made = Command::new(&script).stderr(Stdio::inherit()).output();
+    let made = made.explain(format_args!("run {}", script.display()))?;
+    if !made.status.success() {
+        return Err(Error::new("there is no image to start (see the line above)"));
+    }
+    Ok(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim_end()))
+}
+
+/// A file without a name, which nobody has to remove.
+fn memory_file(name: &str) -> Result<File, Error> {
+    memfd_create(name, MFdFlags::MFD_CLOEXEC).map(File::from).explain("make a file in memory")
+}
+
+/// The path under which a process opens what it inherited.
+fn inherited(file: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+impl Qemu {
+    fn spawn(image: &Path, payload: &File, accel: Accel) -> Result<Qemu, Error> {
+        let held = File::open(image).and_then(|folder| folder.lock_shared().and(Ok(folder)));
+        let held = held.explain(format_args!("lock {}", image.display()))?;
+        let (wire, theirs) = UnixStream::pair().explain("make a socket")?;
+        let log = memory_file("log")?;
+        // Two write to it, QEMU's messages and the guest's console.
+        fcntl(&log, FcntlArg::F_SETFL(OFlag::O_APPEND)).explain("make a log")?;
+
+        let mut qemu = Command::new("qemu-system-x86_64");
+        qemu.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-smp",
+            "2",
+            "-m",
+            "1536",
+        ]);
+        // The oldest machine has the fewest devices to find; microvm has no clock that the kernel trusts, and hangs
+        // now and then where the machine is busy.
+        qemu.args(["-machine", "pc,usb=off,vmport=off"]);
+        let boot = "console=ttyS0 panic=-1 mitigations=off";
+        match accel {
+            Accel::Kvm => qemu.args(["-accel", "kvm", "-cpu", "host", "-append", boot]),
+            // quiet: each line of the kernel's costs the emulator a millisecond or two.
+            Accel::Tcg => qemu.args([
+                "-accel",
+                "tcg,thread=multi",
+                "-cpu",
+                "max",
+                "-append",
+                &format!("{boot} quiet"),
+            ]),
+        };
+        qemu.arg("-kernel").arg(image.join("kernel")).arg("-initrd").arg(image.join("initramfs"));
+        qemu.args(["-chardev", &format!("file,id=console,path={},append=on", inherited(&log))]);
+        qemu.args(["-serial", "chardev:console"]);
+
+        let root = image.join("root.squashfs").display().to_string();
+        let scratch = image.join("scratch.ext4").display().to_string();
+        disk(&mut qemu, "root", &root, "readonly=on");
+        disk(&mut qemu, "payload", &inherited(payload), "readonly=on");
+        disk(&mut qemu, "scratch", &scratch, "snapshot=on");
+        qemu.args(["-device", "virtio-serial-pci"]);
+        qemu.args(["-chardev", &format!("socket,id=wire,fd={}", theirs.as_raw_fd())]);
+        qemu.args(["-device", "virtserialport,chardev=wire"]);
+
+        // Ctrl-C is for the runner, and QEMU ends with it: that is what a process group and a death signal are for.
+        qemu.process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
+        qemu.stderr(log.try_clone().explain("copy a file descriptor")?);
+        let keep = [theirs.as_raw_fd(), payload.as_raw_fd(), log.as_raw_fd()];
+        let runner = std::process::id();
+        // SAFETY: only system calls that are safe after a fork.
+        unsafe {
+            qemu.pre_exec(move || {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                if libc::getppid().cast_unsigned() != runner {
+                    return Err(io::Error::other("the runner is gone"));
+                }
+                for fd in keep {
+                    libc::fcntl(fd, libc::F_SETFD, 0);
+                }
+                Ok(())
+            })
+        };
+        let process = qemu.spawn().explain("start qemu-system-x86_64")?;
+        let cache = image.parent().unwrap_or(image).to_owned();
+        Ok(Qemu { process, wire, log, cache, _image: held })
+    }
+
+    /// Waits until the guest says that it is up.
+    fn wait(mut self, accel: Accel) -> Result<(Qemu, Frames), Error> {
+        let started = Instant::now();
+        let mut frames = Frames::default();
+        loop {
+            let mut fds = [PollFd::new(self.wire.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut fds, 100_u8).explain("wait for the VM")? > 0
+                && !self.receive(&mut frames)?
+            {
+                return Err(self.died("did not start"));
+            }
+            if let Some((Kind::Ready, _)) = frames.pop() {
+                return Ok((self, frames));
+            }
+            let silent = self.log.metadata().is_ok_and(|log| log.len() == 0);
+            if accel == Accel::Kvm && silent && started.elapsed() > KVM_FIRST_SIGN {
+                return Err(
+                    self.died("shows no sign of life under KVM; SLIPWAY_ACCEL=tcg does without")
+                );
+            }
+            if started.elapsed() > BOOT_LIMIT {
+                return Err(self.died("did not come up in time"));
+            }
+        }
+    }
+
+    /// Reads what the guest sent; false when QEMU is gone.
+    pub fn receive(&mut self, frames: &mut Frames) -> Result<bool, Error> {
+        let mut buffer = [0; 64 * 1024];
+        let count = match self.wire.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            result => result.explain("read from the VM")?,
+        };
+        frames.push(&buffer[..count]);
+        Ok(count > 0)
+    }
+
+    /// The error for a guest that is no more: keeps its log and quotes its last words.
+    pub fn died(&mut self, how: &str) -> Error {
+        let mut log = Vec::new();
+        let _ = self.log.rewind().and_then(|()| self.log.read_to_end(&mut log));
+        let log = String::from_utf8_lossy(&log).replace('\r', "");
+        let panic = log.lines().find(|line| line.contains("Kernel panic"));
+        let last =
+            panic.or(log.lines().rfind(|line| !line.trim().is_empty())).unwrap_or("nothing").trim();
+        let kept = self.cache.join("console.log");
+        match fs::write(&kept, &log) {
+            Ok(()) => {
+                Error::new(format!("the VM {how}; it said: {last} (all of it: {})", kept.display()))
+            }
+            Err(_) => Error::new(format!("the VM {how}; it said: {last}")),
+        }
+    }
+
+    /// Ends the VM.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn disk(qemu: &mut Command, id: &str, path: &str, option: &str) {
+    // In QEMU's options a comma is written twice.
+    let path = path.replace(',', ",,");
+    qemu.args([
+        "-drive",
+        &format!("if=none,id={id},file={path},format=raw,file.locking=off,{option}"),
+    ]);
+    qemu.args(["-device", &format!("virtio-blk-pci,drive={id}")]);
+}
