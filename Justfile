@@ -67,6 +67,7 @@ test: build
 
 # All steps, as they are shipped, and the programs that check them
 [private]
+[no-exit-message]
 @build:
     steps/build "the steps" --release --package 'step*'
     steps/build "the programs that check them" --package tests --bins
