@@ -47,11 +47,9 @@ set positional-arguments
 
 # Check everything: formatting, lints, unit tests, all steps in the VM
 [group('check')]
-test: build
-    cargo fmt --all --check
-    cargo clippy --quiet --workspace --all-targets -- -D warnings
-    cargo test --quiet --workspace
-    @cargo run --quiet --package tests --bin verify
+[no-exit-message]
+@test: build
+    exec tests/run
 
 # Show what step N+1 adds to step N
 [group('steps')]

@@ -3,5 +3,6 @@ pub mod checks;
 pub mod doctor;
 pub mod lesson;
 pub mod report;
+pub mod snapshots;
 pub mod trace;
 pub mod vm;

@@ -9,6 +9,7 @@ use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, execvp, fork};
 use shared::{Error, Explain};
 use step1::signals;
+use step1::terminal::Terminal;
 
 use crate::Options;
 
@@ -16,6 +17,7 @@ use crate::Options;
 ///
 /// Half-way there are two of us. The child leaves this function only with an error.
 pub fn run(options: &Options) -> Result<u8, Error> {
+    let _as_it_was = Terminal::remember();
     // Before there are two: a signal that came later would end the engine, but not the child.
     let callers_mask = signals::block()?;
     // SAFETY: this process has one thread, so the child may do whatever its parent could.

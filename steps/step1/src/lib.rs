@@ -1,3 +1,4 @@
 //! What later steps import from this one.
 
 pub mod signals;
+pub mod terminal;

@@ -10,6 +10,7 @@ use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, execvp, sethostname};
 use shared::{Error, Explain};
 use step1::signals;
+use step1::terminal::Terminal;
 use step2::clone::clone3;
 
 use crate::Options;
@@ -23,6 +24,7 @@ const NAMESPACES: &[CloneFlags] = &[
 ///
 /// Half-way there are two of us. The child leaves this function only with an error.
 pub fn run(options: &Options) -> Result<u8, Error> {
+    let _as_it_was = Terminal::remember();
     // Before there are two: a signal that came later would end the engine, but not the child.
     let callers_mask = signals::block()?;
     // SAFETY: this process has one thread, so the child may do whatever its parent could.

@@ -14,6 +14,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{ForkResult, execvp, sethostname};
 use shared::{Error, Explain};
 use step1::signals;
+use step1::terminal::Terminal;
 use step2::clone::clone3;
 use step4::{pid1, rootfs};
 
@@ -31,6 +32,7 @@ const NAMESPACES: &[CloneFlags] = &[
 ///
 /// Half-way there are two of us. The child leaves this function only with an error.
 pub fn run(options: &Options) -> Result<u8, Error> {
+    let _as_it_was = Terminal::remember();
     // Before there are two: a signal that came later would end the engine, but not the child.
     let callers_mask = signals::block()?;
     // Its ends close with their process: so each learns what became of the other.

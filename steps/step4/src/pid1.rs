@@ -25,7 +25,9 @@ pub fn pass_on(pid1: Pid, signal: Signal, from_terminal: bool) -> nix::Result<()
 
 /// Whether the process holds back, ignores or catches the signal (proc_pid_status(5)).
 fn has_plans_for(pid: Pid, signal: Signal) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return true; // without a /proc on the host: let the signal take its chance
+    };
     ["SigBlk:\t", "SigIgn:\t", "SigCgt:\t"].iter().any(|key| {
         let mask = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("0");
         u64::from_str_radix(mask, 16).unwrap_or(0) & (1 << (signal as u64 - 1)) != 0

@@ -43,6 +43,7 @@ promises! { stage 0:
     sigterm_at_any_moment "a SIGTERM ends engine and command, however early it comes"
     ctrl_c "Ctrl-C at a terminal ends the command, and the shell goes on"
     ctrl_z "Ctrl-Z stops the command, `fg` continues it"
+    foreground_comes_back "after an interactive shell, the caller has the terminal again"
 }
 
 fn same_process(engine: &Engine) -> Verdict {
@@ -255,4 +256,18 @@ fn ctrl_z(engine: &Engine) -> Verdict {
     terminal.wait_for("ready:")?;
     terminal.enter("echo \"<$?>\"")?;
     terminal.wait_for("<6>").map(drop)
+}
+
+fn foreground_comes_back(engine: &Engine) -> Verdict {
+    let mut terminal = Terminal::open()?;
+    let name = engine.binary.display();
+    // The caller is a script: unlike a shell at its prompt, it does not take the terminal back itself.
+    terminal.enter(&format!("cd {ROOTFS}/..; sh -c '{name} sh -i; read x; echo \"<$x>\"'"))?;
+    terminal.wait_for("# ")?;
+    terminal.enter("PS1=in''side:")?;
+    terminal.wait_for("inside:")?;
+    terminal.enter("exit")?;
+    thread::sleep(Duration::from_millis(300));
+    terminal.enter("word")?;
+    terminal.wait_for("<word>").map(drop)
 }

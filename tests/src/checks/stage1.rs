@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use super::engine::{Engine, Outcome};
 use super::failure::{Verdict, equal, require};
 use super::running::Running;
+use super::terminal::Terminal;
 
 promises! { stage 1:
     runs_in_a_child until 3 "the command is a child of the engine"
@@ -23,6 +24,7 @@ promises! { stage 1:
     passes_on_sigusr2 "SIGUSR2 for the engine reaches the command, once"
     passes_on_sigwinch "SIGWINCH for the engine reaches the command, once"
     sigterm_ends_it "a command without a handler ends by a SIGTERM for the engine"
+    terminal_as_before "a command that spoils the terminal's settings does not spoil the caller's"
     no_inherited_files "the command inherits no file but 0, 1 and 2"
 }
 
@@ -128,6 +130,20 @@ fn sigterm_ends_it(engine: &Engine) -> Verdict {
 fn ended_by_sigterm(engine: &Engine) -> i32 {
     let signal = if engine.step < 4 { Signal::SIGTERM } else { Signal::SIGKILL };
     128 + signal as i32
+}
+
+fn terminal_as_before(engine: &Engine) -> Verdict {
+    let mut terminal = Terminal::open()?;
+    let name = engine.binary.display();
+    terminal.enter("cd /slipway; stty tostop; stty -g > /tmp/before")?;
+    terminal.wait_for("ready:")?;
+    terminal.enter(&format!("{name} sh -c 'stty -tostop -opost; exit 4'; stty -g > /tmp/after"))?;
+    terminal.wait_for("ready:")?;
+    let [before, after] = ["/tmp/before", "/tmp/after"].map(std::fs::read_to_string);
+    for file in ["/tmp/before", "/tmp/after"] {
+        std::fs::remove_file(file)?;
+    }
+    equal(&format!("{name} sh -c 'stty …'"), "the terminal's settings", before?, after?)
 }
 
 fn no_inherited_files(engine: &Engine) -> Verdict {
