@@ -38,6 +38,14 @@ need() {
         fail "could not install ${packages[*]}; see: $sudo${sudo:+ }$install"
 }
 
+# mmdebstrap without root runs dpkg as a user namespace's root, which needs ids for the owners of the files.
+need_subordinate_ids() {
+    [ "$(id -u)" != 0 ] || return 0
+    need newuidmap:uidmap
+    grep -q "^$(id -un):" /etc/subuid || fail "$(id -un) has no ids in /etc/subuid; give some with:" \
+        "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)"
+}
+
 # new_rootfs DIR: sets `partial`, an empty folder beside DIR to fill; finish_rootfs makes it DIR. However the script
 # ends before that, DIR does not come into being.
 new_rootfs() {
@@ -64,6 +72,16 @@ finish_rootfs() {
     mv -T "$partial" "$target" 2>/dev/null || fail "$target: cannot be created, or another run was faster"
     trap - EXIT
     echo "$program: $target is ready ($(du -sh "$target" 2>/dev/null | cut -f1))" >&2
+}
+
+# unpack: fills the new root filesystem with the tar archive on standard input. An ordinary user cannot make devices, nor
+# give files away.
+unpack() {
+    if [ "$(id -u)" = 0 ]; then
+        tar -x -p --numeric-owner -C "$partial"
+    else
+        tar -x -p --no-same-owner --exclude='./dev/*' --exclude='dev/*' -C "$partial"
+    fi
 }
 
 # remove DIR: also what has folders without write permission; never what is mounted below it.
