@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use clap::Parser;
 use shared::{Error, Explain};
-use tests::checks::engine::Engine;
+use tests::checks::engine::{Engine, set_patience};
 use tests::checks::machine::Machine;
 use tests::checks::{self, Check, fixture};
 use tests::report::{Plan, Report};
@@ -18,6 +18,10 @@ struct Options {
     /// Print a JSON object for each check instead of text
     #[arg(long)]
     json: bool,
+
+    /// How long a check waits for what does not come
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    patience: u64,
 
     /// Only the check of this name
     #[arg(long, value_name = "NAME")]
@@ -46,6 +50,7 @@ fn run(options: &Options) -> Result<u8, Error> {
         ));
     }
     env::set_current_dir("/slipway").explain("enter /slipway")?;
+    set_patience(options.patience);
     fixture::prepare().explain("make the files of the checks")?;
     let mut failed = false;
     for (number, plan) in options.plan.iter().enumerate() {

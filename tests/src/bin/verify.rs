@@ -1,13 +1,22 @@
 //! Runs the checks in the VM and says what came of them.
 
+use std::collections::VecDeque;
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard};
+use std::thread;
 
 use clap::Parser;
 use shared::Error;
-use tests::checks::LAST_STAGE;
+use tests::checks::{self, LAST_STAGE};
 use tests::report::{Plan, Report};
 use tests::snapshots::Snapshots;
 use tests::vm::{Command, Outcome, Stream, Vm};
+
+/// VMs at a time, so that a whole run keeps two cores busy.
+const VMS: usize = 2;
+
+/// How long a negative control waits for what does not come, in seconds. Most of them wait for that.
+const PATIENCE_OF_CONTROLS: &str = "8";
 
 /// Runs the checks in a throw-away VM
 ///
@@ -15,10 +24,7 @@ use tests::vm::{Command, Outcome, Stream, Vm};
 /// and those of the stages before it; then the negative controls, each stage's checks on the step
 /// before, which must not pass them.
 #[derive(Parser)]
-#[command(
-    version,
-    after_help = "INSTA_UPDATE=always accepts what the checks show as the new snapshots."
-)]
+#[command(version, after_help = "INSTA_UPDATE=always accepts what the checks show as snapshots.")]
 struct Options {
     /// The stage to check
     #[arg(value_parser = clap::value_parser!(u8).range(0..=LAST_STAGE as i64))]
@@ -27,10 +33,6 @@ struct Options {
     /// Only the check of this name
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-
-    /// Print a line for each check also where all is well
-    #[arg(short, long)]
-    verbose: bool,
 }
 
 fn main() -> ExitCode {
@@ -38,110 +40,140 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<u8, Error> {
-    let (bound, controls) = match options.stage {
-        Some(stage) => (vec![Plan::of_stage(stage)], vec![]),
-        None => (
-            (0..=LAST_STAGE).map(Plan::of_step).collect(),
-            (0..=LAST_STAGE).map(Plan::control).collect(),
-        ),
+    let jobs: VecDeque<Job> = match options.stage {
+        Some(stage) => [Job { plan: Plan::of_stage(stage), control: false }].into(),
+        None => {
+            // The longest first, so that both VMs end at about the same time.
+            let steps = (0..=LAST_STAGE).rev().map(Plan::of_step);
+            let controls = (0..=LAST_STAGE).rev().map(Plan::control);
+            let job = |control| move |plan| Job { plan, control };
+            steps.map(job(false)).chain(controls.map(job(true))).collect()
+        }
     };
-    let mut tally = Tally {
-        controls_from: bound.len(),
-        plans: [bound, controls].concat(),
-        verbose: options.verbose || options.stage.is_some(),
-        ..Tally::default()
-    };
-    let argv = ["checks", "--json"].map(String::from).into_iter();
-    let only = options.only.iter().flat_map(|name| ["--only".to_string(), name.clone()]);
-    let plans = tally.plans.iter().map(Plan::to_string);
-    let command = Command::new(argv.chain(only).chain(plans).collect::<Vec<_>>());
-    let outcome = Vm::start()?.run_lines(&command, &mut |stream, line| match stream {
-        Stream::Stdout => tally.take(line),
-        Stream::Stderr => eprintln!("vm: {line}"),
+    let vms = VMS.min(jobs.len());
+    let tally = Tally { live: options.stage.is_some(), ..Tally::default() };
+    let (jobs, tally) = (Mutex::new(jobs), Mutex::new(tally));
+    thread::scope(|scope| {
+        let work = || work(options, &jobs, &tally);
+        let workers: Vec<_> = (0..vms).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
     })?;
-    if !matches!(outcome, Outcome::Ended(0 | 1)) {
-        return Err(Error::new(format!("the checks did not come to their end: {outcome:?}")));
-    }
-    tally.end(options.only.is_none());
-    println!("{} passed, {} failed, 0 skipped", tally.passed, tally.failed);
+    let Tally { passed, failed, .. } = *lock(&tally);
+    println!("{passed} passed, {failed} failed, 0 skipped");
     // A run that checked nothing has proven nothing.
-    match (tally.passed, tally.failed) {
-        (0, 0) => Err(Error::new("no check has this name")),
+    match (passed, failed) {
+        (0, 0) => Err(Error::new("there is no check of this name")),
         (_, 0) => Ok(0),
         _ => Ok(1),
+    }
+}
+
+/// A plan, and whether its checks must fail.
+struct Job {
+    plan: Plan,
+    control: bool,
+}
+
+/// Boots a VM and takes jobs until there are none left.
+fn work(options: &Options, jobs: &Mutex<VecDeque<Job>>, tally: &Mutex<Tally>) -> Result<(), Error> {
+    let mut vm = Vm::start()?;
+    loop {
+        let Some(job) = lock(jobs).pop_front() else { return Ok(()) };
+        let reports = run_job(&mut vm, options, &job, tally)?;
+        lock(tally).take(options, &job, &reports);
+    }
+}
+
+fn run_job(
+    vm: &mut Vm,
+    options: &Options,
+    job: &Job,
+    tally: &Mutex<Tally>,
+) -> Result<Vec<Report>, Error> {
+    let mut argv = vec!["checks".to_string(), "--json".into(), job.plan.to_string()];
+    if job.control {
+        argv.extend(["--patience".into(), PATIENCE_OF_CONTROLS.into()]);
+    }
+    if let Some(name) = &options.only {
+        argv.extend(["--only".into(), name.clone()]);
+    }
+    let mut reports = Vec::new();
+    let outcome = vm.run_lines(&Command::new(argv), &mut |stream, line| match (
+        stream,
+        serde_json::from_str::<Report>(line),
+    ) {
+        (Stream::Stdout, Ok(report)) => {
+            if lock(tally).live {
+                println!("{report}");
+            }
+            reports.push(report);
+        }
+        _ if job.control => {}
+        _ => eprintln!("{}: {line}", job.plan.program),
+    })?;
+    match outcome {
+        Outcome::Ended(0 | 1) => Ok(reports),
+        _ => Err(Error::new(format!("the checks {} did not come to their end", job.plan))),
     }
 }
 
 /// What has come of the checks so far.
 #[derive(Default)]
 struct Tally {
-    plans: Vec<Plan>,
-    /// From this plan on a check has to fail.
-    controls_from: usize,
-    verbose: bool,
-    reports: Vec<Report>,
+    /// Each check is told when it is over; otherwise only those that fail.
+    live: bool,
     passed: usize,
     failed: usize,
     snapshots: Snapshots,
 }
 
 impl Tally {
-    /// A line that the checks printed.
-    fn take(&mut self, line: &str) {
-        let Ok(report) = serde_json::from_str::<Report>(line) else {
-            println!("{line}");
-            return;
-        };
-        if self.reports.last().is_some_and(|last| last.plan != report.plan) {
-            self.end_plan();
-        }
-        let wanted = report.failure.is_some() == (report.plan >= self.controls_from);
-        self.count(wanted);
-        if report.plan >= self.controls_from {
-            if !wanted {
-                println!("FAIL  {}: passes where it must not ({})", report.promise, report.name);
+    /// Counts a job's reports, says what is wrong, and compares the snapshots.
+    fn take(&mut self, options: &Options, job: &Job, reports: &[Report]) {
+        let Job { plan, control } = job;
+        let (wrong, right): (Vec<_>, Vec<_>) =
+            reports.iter().partition(|report| report.failure.is_some() != *control);
+        for report in &wrong {
+            match control {
+                true => println!("FAIL  passes on {}, and must not: {}", plan.program, report.name),
+                false if self.live => {}
+                false => println!("{report}"),
             }
-        } else if !wanted || self.verbose {
-            println!("{report}");
         }
-        self.reports.push(report);
-    }
-
-    fn count(&mut self, passed: bool) {
-        if passed { self.passed += 1 } else { self.failed += 1 }
-    }
-
-    /// All of a plan's checks are over: one line, and the snapshots.
-    fn end_plan(&mut self) {
-        let reports = std::mem::take(&mut self.reports);
-        let Some(first) = reports.first() else { return };
-        let plan = &self.plans[first.plan];
         let seconds: f64 = reports.iter().map(|report| report.seconds).sum();
-        let failures = reports.iter().filter(|report| report.failure.is_some()).count();
-        let count = reports.len();
-        if first.plan >= self.controls_from {
-            let stage = plan.step;
-            println!(
-                "{failures} of {count} checks of stage {stage} fail on {}, as they must ({seconds:.0} s)",
-                plan.program
-            );
-            self.snapshots.controls(stage, &reports);
-        } else {
-            println!(
-                "{}: {} of {count} checks passed ({seconds:.0} s)",
-                plan.program,
-                count - failures
-            );
-            self.snapshots.shown(plan.step, &reports);
+        let (count, good) = (reports.len(), right.len());
+        match (control, &plan.program) {
+            (true, program) => println!(
+                "stage {} on {program}: {good} of {count} checks fail, as they must ({seconds:.0} s)",
+                plan.step
+            ),
+            (false, program) => {
+                println!("{program}: {good} of {count} checks pass ({seconds:.0} s)")
+            }
+        }
+        self.passed += good;
+        self.failed += wrong.len();
+        if options.only.is_none() {
+            let planned = checks::all().filter(|check| plan.has(check)).count();
+            if planned != count {
+                println!("FAIL  {} checks of {plan} did not report", planned - count);
+                self.failed += planned - count;
+            }
+            self.compare(job, reports);
         }
     }
 
-    /// The run is over. Snapshots count when it was a whole one.
-    fn end(&mut self, whole: bool) {
-        self.end_plan();
-        if whole {
-            self.passed += self.snapshots.kept;
-            self.failed += self.snapshots.broken;
+    fn compare(&mut self, job: &Job, reports: &[Report]) {
+        match job.control {
+            true => self.snapshots.controls(job.plan.step, reports),
+            false => self.snapshots.shown(job.plan.step, reports),
         }
+        let Snapshots { kept, broken } = std::mem::take(&mut self.snapshots);
+        self.passed += kept;
+        self.failed += broken;
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no worker panicked")
 }

@@ -8,14 +8,24 @@ use std::os::fd::FromRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::failure::{Failure, Verdict, equal, require};
 
-/// How long a command of the checks may take: it is far less even where QEMU emulates the
-/// processor.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+static PATIENCE: AtomicU64 = AtomicU64::new(20);
+
+/// How long a command of the checks may take, far more than it does where QEMU emulates the
+/// processor. Every wait that ends in a failure takes as long.
+pub fn patience() -> Duration {
+    Duration::from_secs(PATIENCE.load(Ordering::Relaxed))
+}
+
+/// Sets that time, in seconds.
+pub fn set_patience(seconds: u64) {
+    PATIENCE.store(seconds, Ordering::Relaxed);
+}
 
 /// The ordinary user of the VM.
 pub const ADA: u32 = 1000;
@@ -88,7 +98,7 @@ impl Outcome {
         let mut child = command
             .spawn()
             .map_err(|error| Failure::new(&tried, "a program that can be started", error))?;
-        let status = wait(&mut child, PATIENCE)?;
+        let status = wait(&mut child, patience())?;
         Ok(Outcome { tried, status, stdout: text(&mut out)?, stderr: text(&mut err)? })
     }
 
@@ -124,7 +134,7 @@ impl Outcome {
     /// How it ended and what it wrote, for a person.
     fn seen(&self) -> String {
         let ending = match self.status {
-            None => format!("no end within {} s", PATIENCE.as_secs()),
+            None => format!("no end within {} s", patience().as_secs()),
             Some(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("exit status {code}"),
                 (None, signal) => format!("death by signal {}", signal.unwrap_or(0)),

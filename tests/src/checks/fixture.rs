@@ -15,7 +15,7 @@ pub const OUTSIDE: &str = "on the host";
 /// Is in the file /fixture/where of the root filesystem.
 pub const INSIDE: &str = "in the root filesystem";
 
-/// Makes the files. The machine must be the VM.
+/// Makes the files, again if need be. The machine must be the VM.
 pub fn prepare() -> io::Result<()> {
     // As systemd does on real machines: otherwise a missing MS_PRIVATE would go unnoticed.
     let flags = MsFlags::MS_REC | MsFlags::MS_SHARED;
@@ -38,5 +38,8 @@ pub fn prepare() -> io::Result<()> {
     fs::copy("/bin/true", inside.join("fixture/dynamic"))?;
     fs::copy("/bin/true", "/fixture/dynamic")?;
     fs::copy(inside.join("bin/probe"), inside.join("bin/only-inside"))?;
-    symlink("/bin/true", "/bin/only-outside")
+    match symlink("/bin/true", "/bin/only-outside") {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }

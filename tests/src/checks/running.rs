@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::engine::{Engine, PATIENCE, typed, wait};
+use super::engine::{Engine, patience, typed, wait};
 use super::failure::{Failure, Verdict, require};
 
 /// A started engine. Its standard input is a pipe; dropping it closes that,
@@ -42,7 +42,7 @@ impl Running {
 
     /// The next line of its output.
     pub fn line(&self, expected: &str) -> Result<String, Failure> {
-        let line = self.lines.recv_timeout(PATIENCE);
+        let line = self.lines.recv_timeout(patience());
         line.map_err(|_| Failure::new(&self.tried, expected, "no further line of output"))
     }
 
@@ -74,7 +74,7 @@ impl Running {
 
     /// Waits for its end.
     pub fn status(&mut self) -> Result<Option<ExitStatus>, Failure> {
-        Ok(wait(&mut self.child, PATIENCE)?)
+        Ok(wait(&mut self.child, patience())?)
     }
 
     /// Waits for its end and requires an exit status.
@@ -136,7 +136,7 @@ impl Engine {
 /// Waits until `done`, at most as long as a person would.
 pub fn eventually(mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
-    while start.elapsed() < PATIENCE / 4 {
+    while start.elapsed() < patience() / 4 {
         if done() {
             return true;
         }

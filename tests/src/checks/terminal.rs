@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, execv};
 
-use super::engine::PATIENCE;
+use super::engine::patience;
 use super::failure::{Failure, Verdict};
 
 /// An interactive bash.
@@ -67,7 +67,7 @@ impl Terminal {
 
     /// Waits until the screen shows `text`, and gives what it showed before that.
     pub fn wait_for(&mut self, text: &str) -> Result<String, Failure> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience();
         loop {
             if let Some(at) = self.shown.find(text) {
                 let mut before: String = self.shown.drain(..at + text.len()).collect();
