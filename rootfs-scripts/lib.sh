@@ -13,7 +13,7 @@ fail() {
 }
 
 # need COMMAND:PACKAGE…: installs the Debian packages of the commands (or files) that are missing. As root at once, as an
-# ordinary user at a terminal through sudo; elsewhere the line names what to type.
+# ordinary user through sudo, if that can ask for the password; elsewhere the line names what to type.
 need() {
     local pair commands=() packages=()
     for pair; do
@@ -27,7 +27,8 @@ need() {
 
     local install="apt-get install -y --no-install-recommends ${packages[*]}" sudo=
     if [ "$(id -u)" != 0 ]; then
-        if ! command -v sudo >/dev/null || ! { true </dev/tty; } 2>/dev/null; then
+        # Without a password to ask for, as on CI's machines, or with a terminal to ask for it.
+        if ! { sudo -n true || { command -v sudo && true </dev/tty; }; } >/dev/null 2>&1; then
             fail "missing: ${commands[*]}; install with: sudo $install"
         fi
         sudo=sudo

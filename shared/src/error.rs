@@ -1,6 +1,7 @@
 //! Errors as the reader sees them, and Docker's exit statuses.
 
-use std::ffi::OsStr;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -52,7 +53,7 @@ impl Error {
         };
         self.cure(Errno::EPERM, cure).cure(
             Errno::ENOSYS,
-            "Linux before 5.3, or a container's seccomp filter: use `./just vm`",
+            "Linux before 5.11, or a container's seccomp filter: use `./just vm`",
         )
     }
 
@@ -98,8 +99,12 @@ pub fn cannot_execute(command: &OsStr, errno: Errno) -> Error {
     let mut error = Error::failed(format_args!("execute {command:?}"), errno);
     error.status = if errno == Errno::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE };
     let is_path = command.as_bytes().contains(&b'/');
+    let path = if is_path { OsString::new() } else { env::var_os("PATH").unwrap_or_default() };
+    let mut places = env::split_paths(&path).map(|directory| directory.join(command));
     match errno {
-        Errno::ENOENT if is_path && Path::new(command).exists() => {
+        Errno::ENOENT
+            if Path::new(command).exists() && is_path || places.any(|file| file.exists()) =>
+        {
             error.cure(errno, "it is there, but the interpreter or loader that it asks for is not")
         }
         Errno::ENOENT if !is_path => error.cure(errno, "no directory of PATH has it"),

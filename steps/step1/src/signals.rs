@@ -26,7 +26,7 @@ const PASSED_ON: [Signal; 9] = [
 ];
 
 /// How a signal reaches the child: [`pass_on`], or a later step's own way.
-pub type PassOn = fn(child: Pid, signal: Signal, from_terminal: bool) -> nix::Result<()>;
+pub type PassOn = fn(child: Pid, signal: Signal, is_key: bool) -> nix::Result<()>;
 
 /// Holds back the signals that [`supervise`] will wait for, and gives the mask there was before:
 /// the child has to restore it, because a mask survives exec.
@@ -46,15 +46,14 @@ pub fn block() -> Result<SigSet, Error> {
 pub fn supervise(child: Pid, pass_on: PassOn) -> Result<u8, Error> {
     let signals = SignalFd::with_flags(&waited_for(), SfdFlags::SFD_CLOEXEC).explain("signalfd")?;
     loop {
-        let info = match signals.read_signal() {
-            Err(Errno::EINTR) => continue,
-            result => result.explain("read a signal")?.expect("a blocking read has a signal"),
-        };
+        let info =
+            signals.read_signal().explain("read a signal")?.expect("a blocking read has one");
         let signal = Signal::try_from(info.ssi_signo as i32).explain("name the signal")?;
         if signal != Signal::SIGCHLD {
-            let from_terminal = info.ssi_code == libc::SI_KERNEL;
+            // When a terminal is closed, only its session's leader gets SIGHUP: that's no key.
+            let is_key = info.ssi_code == libc::SI_KERNEL && signal != Signal::SIGHUP;
             // A command that became another user (sudo) is out of reach: the engine keeps waiting.
-            let _ = pass_on(child, signal, from_terminal);
+            let _ = pass_on(child, signal, is_key);
         } else if let Some(status) = reap(child)? {
             return Ok(status);
         }
@@ -63,8 +62,8 @@ pub fn supervise(child: Pid, pass_on: PassOn) -> Result<u8, Error> {
 
 /// Sends the child what was sent to the engine. A key (Ctrl-C, Ctrl-\, Ctrl-Z) is not sent again:
 /// the terminal has given it to every process in the foreground, the child too.
-pub fn pass_on(child: Pid, signal: Signal, from_terminal: bool) -> nix::Result<()> {
-    if from_terminal { Ok(()) } else { kill(child, signal) }
+pub fn pass_on(child: Pid, signal: Signal, is_key: bool) -> nix::Result<()> {
+    if is_key { Ok(()) } else { kill(child, signal) }
 }
 
 fn waited_for() -> SigSet {
@@ -93,8 +92,7 @@ fn reap(child: Pid) -> Result<Option<u8>, Error> {
 /// `fg` sends SIGCONT, which wakes the engine and is passed on like any other signal.
 fn stop_with_child() -> Result<(), Error> {
     // SIGTSTP, not SIGSTOP: where no shell could wake us up, the kernel does not stop us
-    // (setpgid(2)). Raised while blocked, it becomes one with the SIGTSTP that Ctrl-Z may have left
-    // pending.
+    // (setpgid(2)). Another one that Ctrl-Z left pending stops us no second time: SIGCONT discards it.
     let stop = SigSet::from(Signal::SIGTSTP);
     raise(Signal::SIGTSTP).and_then(|()| stop.thread_unblock()).explain("stop")?;
     stop.thread_block().explain("block SIGTSTP")

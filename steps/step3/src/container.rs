@@ -60,7 +60,7 @@ fn enter(rootfs: &Path) -> Result<(), Error> {
 fn close_on_exec() -> Result<(), Error> {
     // SAFETY: files are only marked, and closed by a successful exec.
     let result = unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
-    Errno::result(result).explain("close_range from 3 on").map(drop)
+    Errno::result(result).explain("close_range from 3 on, as Linux can since 5.11").map(drop)
 }
 
 /// Becomes the command. This returns only when that failed: otherwise nothing is left to return to.

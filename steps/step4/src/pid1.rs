@@ -11,9 +11,9 @@ use step1::signals;
 /// A process 1 without a handler for a signal never gets it: the kernel will not let a stray
 /// SIGTERM end the machine (pid_namespaces(7)). `sleep 60` as PID 1 would shrug off every Ctrl-C,
 /// so here the engine does what the kernel would have done to any other process.
-pub fn pass_on(pid1: Pid, signal: Signal, from_terminal: bool) -> nix::Result<()> {
+pub fn pass_on(pid1: Pid, signal: Signal, is_key: bool) -> nix::Result<()> {
     if has_plans_for(pid1, signal) {
-        return signals::pass_on(pid1, signal, from_terminal);
+        return signals::pass_on(pid1, signal, is_key);
     }
     match signal {
         Signal::SIGWINCH => Ok(()),

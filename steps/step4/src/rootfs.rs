@@ -13,6 +13,9 @@ use shared::{Error, Explain};
 /// The devices that programs expect everywhere (OCI runtime specification, "Default Devices").
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
+/// For mounts that hold neither programs nor devices.
+const STRICT: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NOEXEC).union(MsFlags::MS_NODEV);
+
 const NOTHING: Option<&str> = None;
 
 /// Cuts every mount off from its peer on the host.
@@ -36,16 +39,16 @@ pub fn bind_to_itself(rootfs: &Path) -> Result<PathBuf, Error> {
 
 /// Mounts the processes of this PID namespace on /proc.
 pub fn mount_proc(rootfs: &Path) -> Result<(), Error> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount_new("proc", &mount_point(rootfs, "proc")?, flags, "")
+    mount_new("proc", &mount_point(rootfs, "proc")?, STRICT, "")
 }
 
 /// Mounts a small /dev: the host's has its disks in it.
 pub fn mount_dev(rootfs: &Path) -> Result<(), Error> {
     let dev = mount_point(rootfs, "dev")?;
-    mount_new("tmpfs", &dev, MsFlags::MS_NOSUID, "mode=0755,size=64k")?;
+    mount_new("tmpfs", &dev, STRICT, "mode=0755,size=64k")?;
     for name in DEVICES {
-        // Bound, not made by mknod, which an ordinary user's engine may not call.
+        // Bound, not made by mknod, which an ordinary user's engine may not call. A bound file has
+        // the flags of the mount it comes from: the host's /dev, where devices are devices.
         let device = dev.join(name);
         File::create(&device).explain(format_args!("create {device:?}"))?;
         bind(&Path::new("/dev").join(name), &device)?;
@@ -60,11 +63,10 @@ pub fn mount_dev(rootfs: &Path) -> Result<(), Error> {
         symlink(to, dev.join(name)).explain(format_args!("link /dev/{name} to {to}"))?;
     }
     // Terminals of its own: in the host's /dev/pts root could write into every user's.
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     let pts = mount_point(&dev, "pts")?;
-    mount_new("devpts", &pts, flags, "newinstance,ptmxmode=0666,mode=0620")?;
+    mount_new("devpts", &pts, STRICT - MsFlags::MS_NODEV, "ptmxmode=0666,mode=0620")?;
     let shm = mount_point(&dev, "shm")?;
-    mount_new("tmpfs", &shm, flags | MsFlags::MS_NODEV, "mode=1777,size=64m")
+    mount_new("tmpfs", &shm, STRICT, "mode=1777,size=64m")
 }
 
 /// Makes `rootfs` the root mount of this mount namespace, and unmounts the host's.
@@ -76,8 +78,7 @@ pub fn pivot_into(rootfs: &Path) -> Result<(), Error> {
     chdir(rootfs).explain(format_args!("chdir to {rootfs:?}"))?;
     let pivoted = pivot_root(".", ".").explain(format_args!("pivot_root to {rootfs:?}"));
     pivoted.map_err(|error| error.cure(Errno::EBUSY, "it is the root directory already"))?;
-    umount2(".", MntFlags::MNT_DETACH).explain("umount2 the host's root")?;
-    chdir("/").explain("chdir to the new /")
+    umount2(".", MntFlags::MNT_DETACH).explain("umount2 the host's root")
 }
 
 fn mount_new(kind: &str, target: &Path, flags: MsFlags, options: &str) -> Result<(), Error> {
@@ -97,7 +98,7 @@ fn mount_point(parent: &Path, name: &str) -> Result<PathBuf, Error> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         result => result.explain(format_args!("make the directory {path:?}"))?,
     }
-    // An untrusted root filesystem could lead the mount to a place outside of it.
+    // The mount would land where the link leads, and the container keep what lies here.
     if path.is_symlink() {
         return Err(Error::new(format!("cannot mount on {path:?}: it is a symbolic link")));
     }

@@ -90,7 +90,7 @@ impl Outcome {
     pub fn of(mut command: Command, stdin: &[u8]) -> Result<Outcome, Failure> {
         // Files, not pipes: what a left-over process still holds open does not keep the check
         // waiting.
-        let [mut out, mut err, mut input] = [memory_file()?, memory_file()?, memory_file()?];
+        let [out, err, mut input] = [memory_file()?, memory_file()?, memory_file()?];
         input.write_all(stdin)?;
         input.rewind()?;
         command.stdin(input).stdout(out.try_clone()?).stderr(err.try_clone()?);
@@ -99,7 +99,7 @@ impl Outcome {
             .spawn()
             .map_err(|error| Failure::new(&tried, "a program that can be started", error))?;
         let status = wait(&mut child, patience())?;
-        Ok(Outcome { tried, status, stdout: text(&mut out)?, stderr: text(&mut err)? })
+        Ok(Outcome { tried, status, stdout: text(&out)?, stderr: text(&err)? })
     }
 
     /// Requires this exit status (not a death by signal).
@@ -183,7 +183,8 @@ pub fn as_ada(mut command: Command) -> Command {
     command
 }
 
-fn memory_file() -> io::Result<File> {
+/// A file without a name, for what a program writes.
+pub fn memory_file() -> io::Result<File> {
     // SAFETY: the name is a C string, and the new descriptor belongs to nobody else.
     unsafe {
         let fd = libc::memfd_create(c"checks".as_ptr(), libc::MFD_CLOEXEC);
@@ -191,7 +192,8 @@ fn memory_file() -> io::Result<File> {
     }
 }
 
-fn text(file: &mut File) -> io::Result<String> {
+/// All that was written to a file.
+pub fn text(mut file: &File) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.rewind()?;
     file.read_to_end(&mut bytes)?;

@@ -1,6 +1,6 @@
 //! An engine that is still running: what it and its container look like from outside.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::engine::{Engine, patience, typed, wait};
+use super::engine::{Engine, memory_file, patience, text, typed, wait};
 use super::failure::{Failure, Verdict, require};
 
 /// A started engine. Its standard input is a pipe; dropping it closes that,
@@ -20,12 +20,14 @@ pub struct Running {
     pub tried: String,
     child: Child,
     lines: Receiver<String>,
+    stderr: File,
 }
 
 impl Running {
     /// Starts `command`, keeping pipes to its standard input and output.
     pub fn start(mut command: Command) -> Result<Running, Failure> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let stderr = memory_file()?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone()?);
         let tried = typed(&command);
         let mut child = command
             .spawn()
@@ -37,13 +39,17 @@ impl Running {
                 let _ = sender.send(line);
             }
         });
-        Ok(Running { tried, child, lines })
+        Ok(Running { tried, child, lines, stderr })
     }
 
     /// The next line of its output.
     pub fn line(&self, expected: &str) -> Result<String, Failure> {
         let line = self.lines.recv_timeout(patience());
-        line.map_err(|_| Failure::new(&self.tried, expected, "no further line of output"))
+        line.map_err(|_| {
+            let complaint = text(&self.stderr).unwrap_or_default();
+            let seen = format!("no further line of output; standard error: {complaint:?}");
+            Failure::new(&self.tried, expected, seen)
+        })
     }
 
     /// Requires the next line of its output.

@@ -8,11 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use super::engine::{Engine, Outcome};
 use super::failure::{Verdict, equal, require};
 use super::fixture::ROOTFS;
-use super::running::Running;
+use super::running::{Running, eventually};
 use super::terminal::Terminal;
 
 promises! { stage 0:
@@ -37,12 +38,14 @@ promises! { stage 0:
     a_directory "a directory is no command: status 126"
     not_executable "a file without execute permission: status 126 and the cure"
     no_interpreter "a script whose interpreter is missing: status 127, and which is missing"
+    no_interpreter_on_path "the same for a script that PATH leads to"
     no_command "no command at all: status 125"
     unknown_option "an unknown option: status 125, named"
     help "--help explains itself on standard output: status 0"
     sigterm_at_any_moment "a SIGTERM ends engine and command, however early it comes"
     ctrl_c "Ctrl-C at a terminal ends the command, and the shell goes on"
     ctrl_z "Ctrl-Z stops the command, `fg` continues it"
+    hang_up "when its terminal is closed, the command ends"
     foreground_comes_back "after an interactive shell, the caller has the terminal again"
 }
 
@@ -195,6 +198,13 @@ fn no_interpreter(engine: &Engine) -> Verdict {
     outcome.ends_with(127)?.complains_of(&["/fixture/no-interpreter", "interpreter"])
 }
 
+fn no_interpreter_on_path(engine: &Engine) -> Verdict {
+    let mut command = engine.command(["no-interpreter"]);
+    command.env("PATH", "/nowhere:/fixture");
+    let outcome = Outcome::of(command, b"")?;
+    outcome.ends_with(127)?.complains_of(&["\"no-interpreter\"", "interpreter or loader"])
+}
+
 fn no_command(engine: &Engine) -> Verdict {
     engine.run([] as [&str; 0])?.ends_with(125)?.complains_of(&["COMMAND", "--help"])
 }
@@ -256,6 +266,17 @@ fn ctrl_z(engine: &Engine) -> Verdict {
     terminal.wait_for("ready:")?;
     terminal.enter("echo \"<$?>\"")?;
     terminal.wait_for("<6>").map(drop)
+}
+
+fn hang_up(engine: &Engine) -> Verdict {
+    // No shell in between, as `xterm -e` and `ssh -t` have none: the engine leads the session.
+    let binary = engine.binary.to_string_lossy();
+    let mut terminal = Terminal::start(&[&binary, "/bin/probe", "idle"])?;
+    terminal.wait_for("pid=")?;
+    let leader = terminal.close();
+    let ended =
+        eventually(|| waitpid(leader, Some(WaitPidFlag::WNOHANG)) != Ok(WaitStatus::StillAlive));
+    require(ended, &format!("{binary} probe idle, and closing the terminal"), "its end", "no end")
 }
 
 fn foreground_comes_back(engine: &Engine) -> Verdict {

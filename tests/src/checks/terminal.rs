@@ -1,11 +1,13 @@
 //! A person at a terminal: a real shell on a pseudo-terminal, typed to and read from.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::os::fd::AsFd;
 use std::time::Instant;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{ForkptyResult, forkpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
@@ -14,44 +16,50 @@ use nix::unistd::{Pid, execv};
 use super::engine::patience;
 use super::failure::{Failure, Verdict};
 
-/// An interactive bash.
+/// A pseudo-terminal, and the program that leads its session.
 pub struct Terminal {
-    shell: Pid,
-    keyboard: std::fs::File,
-    screen: Receiver<Vec<u8>>,
+    leader: Pid,
+    /// None once it is closed.
+    master: Option<File>,
     shown: String,
     typed: String,
 }
 
 impl Terminal {
-    /// Opens one, and waits for the prompt.
+    /// Opens one with an interactive bash, and waits for the prompt `ready:`.
     pub fn open() -> Result<Terminal, Failure> {
-        let argv: Vec<CString> = ["bash", "--norc", "--noprofile", "-i"]
-            .map(|arg| CString::new(arg).expect("no NUL"))
-            .into();
-        // SAFETY: until it becomes bash, the child only calls async-signal-safe functions.
-        let (shell, master) = match unsafe { forkpty(None, None) }? {
-            ForkptyResult::Parent { child, master } => (child, master),
-            ForkptyResult::Child => {
-                let _ = execv(c"/bin/bash", &argv);
-                unsafe { libc::_exit(127) }
-            }
-        };
-        let keyboard = std::fs::File::from(master);
-        let mut output = keyboard.try_clone()?;
-        let (sender, screen) = channel();
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut buffer) {
-                let _ = sender.send(buffer[..count].to_vec());
-            }
-        });
-        let mut terminal =
-            Terminal { shell, keyboard, screen, shown: String::new(), typed: String::new() };
+        let mut terminal = Terminal::start(&["/bin/bash", "--norc", "--noprofile", "-i"])?;
         // The quotes keep the echo of the typing from being taken for the prompt.
         terminal.enter("PS1=re''ady:")?;
         terminal.wait_for("ready:")?;
         Ok(terminal)
+    }
+
+    /// Opens one with any program.
+    pub fn start(argv: &[&str]) -> Result<Terminal, Failure> {
+        let argv: Vec<CString> = argv
+            .iter()
+            .map(|arg| CString::new(*arg).expect("no argument contains a NUL"))
+            .collect();
+        // SAFETY: until it becomes the program, the child only calls async-signal-safe functions.
+        match unsafe { forkpty(None, None) }? {
+            ForkptyResult::Parent { child, master } => Ok(Terminal {
+                leader: child,
+                master: Some(File::from(master)),
+                shown: String::new(),
+                typed: String::new(),
+            }),
+            ForkptyResult::Child => {
+                let _ = execv(&argv[0], &argv);
+                unsafe { libc::_exit(127) }
+            }
+        }
+    }
+
+    /// Closes it, as a person closes a window, and gives the program that led its session.
+    pub fn close(&mut self) -> Pid {
+        self.master = None;
+        self.leader
     }
 
     /// Types a line.
@@ -62,7 +70,8 @@ impl Terminal {
     /// Types these characters; "\x03" is Ctrl-C, "\x1a" is Ctrl-Z.
     pub fn press(&mut self, keys: &str) -> Verdict {
         self.typed += keys;
-        Ok(self.keyboard.write_all(keys.as_bytes())?)
+        let mut master = self.master.as_ref().ok_or(Errno::EIO)?;
+        Ok(master.write_all(keys.as_bytes())?)
     }
 
     /// Waits until the screen shows `text`, and gives what it showed before that.
@@ -74,20 +83,31 @@ impl Terminal {
                 before.truncate(at);
                 return Ok(before);
             }
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(bytes) = self.screen.recv_timeout(left) else {
+            let Some(bytes) = self.read_until(end) else {
                 let tried = format!("typing {:?}", self.typed);
                 return Err(Failure::new(tried, format!("{text:?}"), format!("{:?}", self.shown)));
             };
             self.shown += &String::from_utf8_lossy(&bytes);
         }
     }
+
+    /// What is written next. None: nothing until `end`, or nobody is there any more to write.
+    fn read_until(&mut self, end: Instant) -> Option<Vec<u8>> {
+        let mut master = self.master.as_ref()?;
+        let left = end.saturating_duration_since(Instant::now());
+        let wait = PollTimeout::try_from(left).ok()?;
+        let mut polled = [PollFd::new(master.as_fd(), PollFlags::POLLIN)];
+        poll(&mut polled, wait).ok().filter(|ready| *ready > 0)?;
+        let mut buffer = [0; 4096];
+        let count = master.read(&mut buffer).ok().filter(|count| *count > 0)?;
+        Some(buffer[..count].to_vec())
+    }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let _ = kill(self.shell, Signal::SIGHUP);
-        let _ = kill(self.shell, Signal::SIGKILL);
-        let _ = waitpid(self.shell, None);
+        let _ = kill(self.leader, Signal::SIGHUP);
+        let _ = kill(self.leader, Signal::SIGKILL);
+        let _ = waitpid(self.leader, None);
     }
 }
