@@ -62,7 +62,10 @@ fn run(options: &Options) -> Result<u8, Error> {
             eprintln!("vm: stopped after {} seconds (--timeout)", timeout.unwrap_or_default());
             Ok(TIMED_OUT)
         }
-        Outcome::Left => Ok(0),
+        Outcome::Left => {
+            println!();
+            Ok(0)
+        }
         Outcome::Signaled(signal) => Ok(128 + signal as u8),
     }
 }

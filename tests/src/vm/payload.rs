@@ -28,7 +28,9 @@ pub fn write(to: &File, rootfs: &Path) -> io::Result<()> {
     let mut tar = Builder::new(to);
     tar.follow_symlinks(false);
 
-    add_program(&mut tar, ".vm/guest", &programs.join(GUEST))?;
+    add_program(&mut tar, ".vm/guest", &programs.join(GUEST)).map_err(|error| {
+        io::Error::other(format!("{error} (it is built by: cargo build -p tests)"))
+    })?;
     add(&mut tar, "bin/step", &mut header(EntryType::Regular, 0o755), STEP.as_bytes())?;
     for name in PROGRAMS {
         if programs.join(name).exists() {
@@ -136,5 +138,34 @@ fn add_tree(tar: &mut Builder<&File>, from: &Path, name: &Path, owner: u64) -> i
     } else {
         header.set_size(metadata.len());
         tar.append_data(&mut header, name, File::open(from)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_stripped_program_is_smaller_and_runs() {
+        let mut program = fs::read("/proc/self/exe").unwrap();
+        let before = program.len();
+        strip(&mut program);
+        assert!(program.len() < before / 2, "{} of {before} bytes", program.len());
+        let file = std::env::temp_dir().join(format!("slipway-stripped-{}", std::process::id()));
+        fs::write(&file, &program).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        let status =
+            Command::new(&file).arg("--help").output().map(|output| output.status.success());
+        fs::remove_file(&file).unwrap();
+        assert!(status.unwrap());
+    }
+
+    #[test]
+    fn a_script_is_left_alone() {
+        let mut script = STEP.as_bytes().to_vec();
+        strip(&mut script);
+        assert_eq!(script, STEP.as_bytes());
     }
 }

@@ -21,7 +21,7 @@ use super::wire::{Frames, Kind};
 /// A guest that is not up by then never will be: under software emulation on a busy machine it takes some 15 seconds.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 
-/// With KVM a guest prints its first line within a fraction of a second.
+/// With KVM the kernel prints its first line within a fraction of a second.
 const KVM_FIRST_SIGN: Duration = Duration::from_secs(5);
 
 /// The oldest machine has the fewest devices to find. (microvm has still fewer, but no clock that the kernel trusts, and
@@ -30,6 +30,9 @@ const MACHINE: &str = "-machine pc,usb=off,vmport=off -smp 2 -m 1536 -nodefaults
 
 /// What the kernel is told. It need not defend itself: that would cost the emulator a second.
 const KERNEL: &str = "console=ttyS0 panic=-1 mitigations=off nokaslr";
+
+/// Where the log of a VM that failed is kept, beside the images.
+const LOG: &str = "console.log";
 
 /// How the guest's instructions are run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,6 +88,7 @@ pub fn start() -> Result<(Qemu, Frames), Error> {
             boot(Accel::Kvm).or_else(|_| {
                 let vm = boot(Accel::Tcg)?;
                 let _ = fs::write(&verdict, &this_boot);
+                let _ = fs::remove_file(image.with_file_name(LOG));
                 Ok(vm)
             })
         }
@@ -176,8 +180,10 @@ impl Qemu {
             if let Some((Kind::Ready, _)) = frames.pop() {
                 return Ok((self, frames));
             }
-            let silent = self.log.metadata().is_ok_and(|log| log.len() == 0);
-            if accel == Accel::Kvm && silent && started.elapsed() > KVM_FIRST_SIGN {
+            if accel == Accel::Kvm
+                && started.elapsed() > KVM_FIRST_SIGN
+                && !self.log().contains("Linux version")
+            {
                 return Err(
                     self.died("shows no sign of life under KVM; SLIPWAY_ACCEL=tcg does without")
                 );
@@ -199,15 +205,19 @@ impl Qemu {
         Ok(count > 0)
     }
 
-    /// The error for a guest that is no more: keeps its log and quotes its last words.
-    pub fn died(&mut self, how: &str) -> Error {
+    fn log(&mut self) -> String {
         let mut log = Vec::new();
         let _ = self.log.rewind().and_then(|()| self.log.read_to_end(&mut log));
-        let log = String::from_utf8_lossy(&log).replace('\r', "");
+        String::from_utf8_lossy(&log).replace('\r', "")
+    }
+
+    /// The error for a guest that is no more: keeps its log and quotes its last words.
+    pub fn died(&mut self, how: &str) -> Error {
+        let log = self.log();
         let panic = log.lines().find(|line| line.contains("Kernel panic"));
         let last =
             panic.or(log.lines().rfind(|line| !line.trim().is_empty())).unwrap_or("nothing").trim();
-        let kept = self.cache.join("console.log");
+        let kept = self.cache.join(LOG);
         match fs::write(&kept, &log) {
             Ok(()) => {
                 Error::new(format!("the VM {how}; it said: {last} (all of it: {})", kept.display()))
