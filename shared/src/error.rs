@@ -99,17 +99,60 @@ pub fn cannot_execute(command: &OsStr, errno: Errno) -> Error {
     let mut error = Error::failed(format_args!("execute {command:?}"), errno);
     error.status = if errno == Errno::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE };
     let is_path = command.as_bytes().contains(&b'/');
+    // To split_paths, "" is one place, with an empty name: what is joined to it stays as it is.
     let path = if is_path { OsString::new() } else { env::var_os("PATH").unwrap_or_default() };
-    let mut places = env::split_paths(&path).map(|directory| directory.join(command));
+    let is_there = env::split_paths(&path).any(|place| place.join(command).is_file());
     match errno {
-        Errno::ENOENT
-            if Path::new(command).exists() && is_path || places.any(|file| file.exists()) =>
-        {
+        Errno::ENOENT if is_there => {
             error.cure(errno, "it is there, but the interpreter or loader that it asks for is not")
         }
         Errno::ENOENT if !is_path => error.cure(errno, "no directory of PATH has it"),
         Errno::EACCES if Path::new(command).is_dir() => error.cure(errno, "it is a directory"),
         Errno::EACCES => error.cure(errno, "it needs execute permission: chmod +x"),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_call_object_and_cause() {
+        let error = Err::<(), _>(Errno::EBUSY).explain("umount2 /mnt").unwrap_err();
+        assert_eq!(error.to_string(), "cannot umount2 /mnt: Device or resource busy");
+        assert_eq!(error.status(), ENGINE_FAILED);
+    }
+
+    #[test]
+    fn an_io_error_reads_like_a_system_calls() {
+        let error = std::fs::read("/no/such/file").explain("read /no/such/file").unwrap_err();
+        assert_eq!(error.to_string(), "cannot read /no/such/file: No such file or directory");
+    }
+
+    #[test]
+    fn a_cure_is_for_its_own_cause_only() {
+        let error = || Error::failed("chroot", Errno::ENOENT);
+        assert!(error().cure(Errno::ENOENT, "make it").to_string().ends_with("(make it)"));
+        assert!(!error().cure(Errno::EPERM, "use sudo").to_string().contains("sudo"));
+    }
+
+    #[test]
+    fn not_found_and_not_executable_differ() {
+        let status = |command: &str, errno| cannot_execute(OsStr::new(command), errno).status();
+        assert_eq!(status("no-such-command", Errno::ENOENT), 127);
+        assert_eq!(status("/etc/passwd", Errno::EACCES), 126);
+        assert_eq!(status("/etc/passwd/x", Errno::ENOTDIR), 126);
+    }
+
+    #[test]
+    fn a_missing_interpreter_is_no_missing_file() {
+        // They are there: if execvp says ENOENT all the same, it is about what they ask for.
+        for command in ["/bin/sh", "sh"] {
+            let error = cannot_execute(OsStr::new(command), Errno::ENOENT);
+            assert!(error.to_string().contains("interpreter"), "{error}");
+        }
+        let error = cannot_execute(OsStr::new(""), Errno::ENOENT);
+        assert!(error.to_string().contains("PATH"), "{error}");
     }
 }
