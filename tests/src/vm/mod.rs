@@ -12,6 +12,7 @@ mod terminal;
 mod wire;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use shared::Error;
@@ -85,7 +86,12 @@ pub enum Outcome {
 impl Vm {
     /// Boots a VM that holds the programs built so far; makes its image first if there is none.
     pub fn start() -> Result<Vm, Error> {
-        let (qemu, frames) = qemu::start()?;
+        Vm::start_with(&[])
+    }
+
+    /// The same with more programs, which are on PATH there by their names.
+    pub fn start_with(programs: &[PathBuf]) -> Result<Vm, Error> {
+        let (qemu, frames) = qemu::start(programs)?;
         Ok(Vm { qemu, frames })
     }
 

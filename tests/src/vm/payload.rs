@@ -22,8 +22,9 @@ shift
 exec \"$step\" \"$@\"
 ";
 
-/// Writes the archive: `bin/`, `rootfs/` (a copy of `rootfs`) and `.vm/guest`. The guest unpacks it as /slipway.
-pub fn write(to: &File, rootfs: &Path) -> io::Result<()> {
+/// Writes the archive: `bin/`, with `more` programs if there are any, `rootfs/` (a copy of `rootfs`) and `.vm/guest`. The
+/// guest unpacks it as /slipway.
+pub fn write(to: &File, rootfs: &Path, more: &[PathBuf]) -> io::Result<()> {
     let programs = std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     let mut tar = Builder::new(to);
     tar.follow_symlinks(false);
@@ -37,9 +38,10 @@ pub fn write(to: &File, rootfs: &Path) -> io::Result<()> {
             add_program(&mut tar, &format!("bin/{name}"), &programs.join(name))?;
         }
     }
-    for step in steps(&programs.join("../release"))? {
-        let name = step.file_name().unwrap_or_default().display();
-        add_program(&mut tar, &format!("bin/{name}"), &step)?;
+    // A later one of the same name takes the place of an earlier one.
+    for program in steps(&programs.join("../release"))?.iter().chain(more) {
+        let name = program.file_name().unwrap_or_default().display();
+        add_program(&mut tar, &format!("bin/{name}"), program)?;
     }
     add_tree(&mut tar, rootfs, Path::new("rootfs"), 0)?;
     tar.into_inner()?.flush()

@@ -66,10 +66,10 @@ pub struct Qemu {
 }
 
 /// Boots a VM: with KVM if it works, which is tried once after each boot of this machine, or else with TCG.
-pub fn start() -> Result<(Qemu, Frames), Error> {
+pub fn start(programs: &[PathBuf]) -> Result<(Qemu, Frames), Error> {
     let image = image()?;
     let payload = memory_file("payload")?;
-    payload::write(&payload, &image.join("rootfs")).explain("pack the VM's payload")?;
+    payload::write(&payload, &image.join("rootfs"), programs).explain("pack the VM's payload")?;
     let boot = |accel| Qemu::spawn(&image, &payload, accel).and_then(|qemu| qemu.wait(accel));
 
     match env::var("SLIPWAY_ACCEL").as_deref() {
