@@ -82,7 +82,7 @@ fn queues_stay_outside(engine: &Engine) -> Verdict {
 }
 
 fn sees_only_its_processes(engine: &Engine) -> Verdict {
-    let outcome = engine.sh("cd /proc; sleep 30 & echo [0-9]*")?;
+    let outcome = engine.sh("cd /proc; (echo [0-9]*); true")?;
     outcome.ends_with(0)?.prints("1 2\n")?;
     Ok(())
 }
