@@ -14,10 +14,13 @@ use std::time::{Duration, Instant};
 
 use super::failure::{Failure, Verdict, equal, require};
 
+/// How long a run may take. On a busy machine that emulates its processor, Python takes ten seconds.
+const LONGEST_RUN: Duration = Duration::from_secs(60);
+
 static PATIENCE: AtomicU64 = AtomicU64::new(20);
 
-/// How long a command of the checks may take, far more than it does where QEMU emulates the
-/// processor. Every wait that ends in a failure takes as long.
+/// How long to wait for a line, a prompt, a process's end. Every wait that ends in a failure takes as
+/// long.
 pub fn patience() -> Duration {
     Duration::from_secs(PATIENCE.load(Ordering::Relaxed))
 }
@@ -98,7 +101,7 @@ impl Outcome {
         let mut child = command
             .spawn()
             .map_err(|error| Failure::new(&tried, "a program that can be started", error))?;
-        let status = wait(&mut child, patience())?;
+        let status = wait(&mut child, LONGEST_RUN)?;
         Ok(Outcome { tried, status, stdout: text(&out)?, stderr: text(&err)? })
     }
 
@@ -134,7 +137,7 @@ impl Outcome {
     /// How it ended and what it wrote, for a person.
     fn seen(&self) -> String {
         let ending = match self.status {
-            None => format!("no end within {} s", patience().as_secs()),
+            None => format!("no end within {} s", LONGEST_RUN.as_secs()),
             Some(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("exit status {code}"),
                 (None, signal) => format!("death by signal {}", signal.unwrap_or(0)),
