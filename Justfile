@@ -1,6 +1,9 @@
 # Arguments reach the recipes as "$@": interpolated into a command line, their spaces and quotes would be read again.
 set positional-arguments
 
+# A check that shows something new fails, and leaves no file behind; INSTA_UPDATE=always accepts what it shows.
+export INSTA_UPDATE := env("INSTA_UPDATE", "no")
+
 [private]
 @default:
     {{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
@@ -30,7 +33,7 @@ set positional-arguments
 [no-cd]
 [no-exit-message]
 @rootfs KIND='busybox' DIR='rootfs':
-    case "$1" in busybox | debian | docker-export | host) ;; *) echo "just: no such KIND of root filesystem: $1" >&2; exit 125 ;; esac
+    case "$1" in busybox | debian | docker-export | host) ;; *) echo "just: no such KIND of root filesystem: $1; there are busybox, debian, docker-export and host" >&2; exit 125 ;; esac
     exec {{ quote(justfile_directory() / "rootfs-scripts") }}/"$1" "$2"
 
 # Tell which steps run on this machine, and what the others lack

@@ -45,7 +45,13 @@ impl Snapshots {
         match compared {
             Ok(()) => self.kept += 1,
             Err(_) => {
-                println!("FAIL  snapshot {name} (see above; INSTA_UPDATE=always accepts it)");
+                println!(
+                    "FAIL  {name}: the checks show something else than tests/snapshots has, see above"
+                );
+                println!("      If you changed neither a step nor a check, please report it.");
+                println!(
+                    "      If you meant to: INSTA_UPDATE=always ./just test records what is new."
+                );
                 self.broken += 1;
             }
         }

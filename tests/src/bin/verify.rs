@@ -28,7 +28,7 @@ const PATIENCE_OF_CONTROLS: &str = "8";
 #[command(version, after_help = "INSTA_UPDATE=always accepts what the checks show as snapshots.")]
 struct Options {
     /// The stage to check
-    #[arg(value_parser = clap::value_parser!(u8).range(0..=LAST_STAGE as i64))]
+    #[arg(value_parser = stage)]
     stage: Option<u8>,
 
     /// Put another program to the stage's checks than the step itself
@@ -38,6 +38,12 @@ struct Options {
     /// Only the check of this name
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+}
+
+/// A stage's number, as one types it.
+fn stage(text: &str) -> Result<u8, String> {
+    let number = text.parse().ok().filter(|stage| *stage <= LAST_STAGE);
+    number.ok_or(format!("the stages are 0 to {LAST_STAGE}"))
 }
 
 fn main() -> ExitCode {
@@ -70,7 +76,7 @@ fn run(options: &Options) -> Result<u8, Error> {
         workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
     })?;
     let Tally { passed, failed, .. } = *lock(&tally);
-    println!("{passed} passed, {failed} failed, 0 skipped");
+    println!("VM: {passed} passed, {failed} failed, 0 skipped");
     // A run that checked nothing has proven nothing.
     match (passed, failed) {
         (0, 0) => Err(Error::new("there is no check of this name")),

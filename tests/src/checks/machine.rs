@@ -49,6 +49,8 @@ impl Machine {
         changes.extend(new.map(|(_, name)| format!("still there: process {name}")));
         changes.extend(now.facts.difference(&self.facts).map(|fact| format!("new: {fact}")));
         changes.extend(self.facts.difference(&now.facts).map(|fact| format!("gone: {fact}")));
+        // Ten left-over processes of one name say no more than one.
+        changes.dedup();
         changes.truncate(4);
         changes.join("; ")
     }

@@ -222,11 +222,16 @@ fn help(engine: &Engine) -> Verdict {
     if explains { Ok(()) } else { Err(outcome.failure("a usage text on standard output")) }
 }
 
+/// Moments in a container's life, most of them at its very beginning, and one when it surely runs.
+pub fn early_moments(count: u32) -> impl Iterator<Item = Duration> {
+    let early = (0..count).map(move |n| Duration::from_millis(100) * n * n / count / count);
+    early.chain([Duration::from_secs(1)])
+}
+
 fn sigterm_at_any_moment(engine: &Engine) -> Verdict {
-    for delay in 0..20 {
+    for delay in early_moments(20) {
         let mut running = Running::start(engine.command(["/bin/sleep", "300"]))?;
-        // Most of them at the very beginning, the last after a tenth of a second.
-        thread::sleep(Duration::from_micros(250) * delay * delay);
+        thread::sleep(delay);
         running.signal(Signal::SIGTERM)?;
         let ended = running.status()?;
         let by_signal = ended.is_some_and(|status| status.code().is_none_or(|code| code > 128));

@@ -13,6 +13,7 @@ use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::INSIDE;
 use super::machine::Machine;
 use super::running::{Running, eventually};
+use super::stage0::early_moments;
 use super::terminal::Terminal;
 
 promises! { stage 4:
@@ -192,10 +193,9 @@ fn ends_with_its_engine(engine: &Engine) -> Verdict {
 
 fn ends_with_its_engine_at_any_moment(engine: &Engine) -> Verdict {
     let machine = Machine::now();
-    for delay in 0..40 {
+    for delay in early_moments(40) {
         let mut running = Running::start(engine.command(["/bin/sleep", "301"]))?;
-        // Most of them at the very beginning, the last after a tenth of a second.
-        thread::sleep(Duration::from_micros(64) * delay * delay);
+        thread::sleep(delay);
         running.signal(Signal::SIGKILL)?;
         running.status()?;
     }

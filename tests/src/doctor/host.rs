@@ -4,7 +4,7 @@ use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -234,7 +234,9 @@ pub fn kvm() -> Finding {
     let device = match OpenOptions::new().read(true).write(true).open("/dev/kvm") {
         Ok(device) => device,
         Err(error) => {
-            let cure = if error.kind() == io::ErrorKind::PermissionDenied {
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            let has_group = fs::metadata("/dev/kvm").is_ok_and(|data| data.gid() != 0);
+            let cure = if denied && has_group {
                 "sudo usermod -aG kvm $USER, then log in again"
             } else {
                 "none is needed: the VM is emulated instead, a few times slower"
