@@ -180,7 +180,7 @@ pub fn typed(command: &Command) -> String {
     command.get_args().map(quoted).fold(name, |line, arg| line + &arg)
 }
 
-/// Runs the rest of the closure as the VM's ordinary user.
+/// The same command, run by the VM's ordinary user.
 pub fn as_ada(mut command: Command) -> Command {
     command.uid(ADA).gid(ADA).env("HOME", "/home/ada").env("USER", "ada");
     command

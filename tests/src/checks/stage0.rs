@@ -251,8 +251,7 @@ fn ctrl_c(engine: &Engine) -> Verdict {
     terminal.press("\x04")?;
     let more = terminal.wait_for("ready:")?;
     require(!more.contains("SIGINT"), "one Ctrl-C", "one SIGINT for the command", "a second one")?;
-    terminal.enter("echo \"<$?>\"")?;
-    terminal.wait_for("<4>").map(drop)
+    terminal.last_status_is(4)
 }
 
 fn ctrl_z(engine: &Engine) -> Verdict {
@@ -269,8 +268,7 @@ fn ctrl_z(engine: &Engine) -> Verdict {
     thread::sleep(Duration::from_millis(300));
     terminal.enter("")?;
     terminal.wait_for("ready:")?;
-    terminal.enter("echo \"<$?>\"")?;
-    terminal.wait_for("<6>").map(drop)
+    terminal.last_status_is(6)
 }
 
 fn hang_up(engine: &Engine) -> Verdict {

@@ -91,6 +91,12 @@ impl Terminal {
         }
     }
 
+    /// Requires that the shell's last command ended with this status.
+    pub fn last_status_is(&mut self, status: u8) -> Verdict {
+        self.enter("echo \"<$?>\"")?;
+        self.wait_for(&format!("<{status}>")).map(drop)
+    }
+
     /// What is written next. None: nothing until `end`, or nobody is there any more to write.
     fn read_until(&mut self, end: Instant) -> Option<Vec<u8>> {
         let mut master = self.master.as_ref()?;
