@@ -37,6 +37,12 @@ impl Error {
         Error { message, errno: Some(errno), status: ENGINE_FAILED }
     }
 
+    /// The same with another exit status.
+    pub fn with_status(mut self, status: u8) -> Error {
+        self.status = status;
+        self
+    }
+
     /// Adds what mends it, in brackets, if the call failed with `errno`.
     pub fn cure(mut self, errno: Errno, cure: &str) -> Error {
         if self.errno == Some(errno) {
@@ -55,6 +61,11 @@ impl Error {
             Errno::ENOSYS,
             "Linux before 5.11, or a container's seccomp filter: use `./just vm`",
         )
+    }
+
+    /// What the system call reported; None if there was none.
+    pub fn errno(&self) -> Option<Errno> {
+        self.errno
     }
 
     /// The exit status that the process should end with, 125 to 127.

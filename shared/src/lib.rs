@@ -1,10 +1,12 @@
-//! Plumbing that every step needs and that is no lesson: the command line, errors, exit statuses.
+//! Plumbing that every step needs and that is no lesson: the command line, errors, exit statuses,
+//! sizes.
 //!
 //! Nothing here makes a namespace, a mount, a cgroup or changes an identity: such calls stand in
 //! the steps.
 
 mod cli;
 mod error;
+pub mod size;
 
 pub use cli::main;
 pub use error::{ENGINE_FAILED, Error, Explain, cannot_execute};

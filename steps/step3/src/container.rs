@@ -12,7 +12,7 @@ use nix::unistd::{ForkResult, chdir, chroot, execvp, sethostname};
 use shared::{Error, Explain};
 use step1::signals;
 use step1::terminal::Terminal;
-use step2::clone::clone3;
+use step2::clone::{clone3, in_new};
 
 use crate::Options;
 
@@ -28,8 +28,9 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     let _as_it_was = Terminal::remember();
     // Before there are two: a signal that came later would end the engine, but not the child.
     let callers_mask = signals::block()?;
+    let args = in_new(NAMESPACES);
     // SAFETY: this process has one thread, so the child may do whatever its parent could.
-    let cloned = unsafe { clone3(NAMESPACES) }.explain("clone3 a child into new namespaces");
+    let cloned = unsafe { clone3(&args) }.explain("clone3 a child into new namespaces");
     match cloned.map_err(Error::suggest_root)? {
         ForkResult::Child => child(options, &callers_mask),
         ForkResult::Parent { child } => signals::supervise(child, signals::pass_on),

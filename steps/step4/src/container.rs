@@ -15,7 +15,7 @@ use nix::unistd::{ForkResult, execvp, sethostname};
 use shared::{Error, Explain};
 use step1::signals;
 use step1::terminal::Terminal;
-use step2::clone::clone3;
+use step2::clone::{clone3, in_new};
 use step4::{pid1, rootfs};
 
 use crate::Options;
@@ -37,8 +37,9 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     let callers_mask = signals::block()?;
     // Its ends close with their process: so each learns what became of the other.
     let (engines_end, childs_end) = UnixStream::pair().explain("socketpair")?;
+    let args = in_new(NAMESPACES);
     // SAFETY: this process has one thread, so the child may do whatever its parent could.
-    let cloned = unsafe { clone3(NAMESPACES) }.explain("clone3 a child into new namespaces");
+    let cloned = unsafe { clone3(&args) }.explain("clone3 a child into new namespaces");
     match cloned.map_err(Error::suggest_root)? {
         ForkResult::Child => {
             drop(engines_end);

@@ -14,7 +14,7 @@ use shared::{Error, Explain};
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// For mounts that hold neither programs nor devices.
-const STRICT: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NOEXEC).union(MsFlags::MS_NODEV);
+pub const STRICT: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NOEXEC).union(MsFlags::MS_NODEV);
 
 const NOTHING: Option<&str> = None;
 
@@ -81,7 +81,7 @@ pub fn pivot_into(rootfs: &Path) -> Result<(), Error> {
     umount2(".", MntFlags::MNT_DETACH).explain("umount2 the host's root")
 }
 
-fn mount_new(kind: &str, target: &Path, flags: MsFlags, options: &str) -> Result<(), Error> {
+pub fn mount_new(kind: &str, target: &Path, flags: MsFlags, options: &str) -> Result<(), Error> {
     mount(Some(kind), target, Some(kind), flags, Some(options))
         .explain(format_args!("mount {kind} on {target:?}"))
 }
@@ -92,11 +92,13 @@ fn bind(source: &Path, target: &Path) -> Result<(), Error> {
 }
 
 /// A directory to mount on, made if it is missing.
-fn mount_point(parent: &Path, name: &str) -> Result<PathBuf, Error> {
+pub fn mount_point(parent: &Path, name: &str) -> Result<PathBuf, Error> {
     let path = parent.join(name);
     match fs::create_dir(&path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        result => result.explain(format_args!("make the directory {path:?}"))?,
+        result => result.explain(format_args!("make the directory {path:?}")).map_err(|error| {
+            error.cure(Errno::EACCES, "`./just rootfs` makes a root of your own")
+        })?,
     }
     // The mount would land where the link leads, and the container keep what lies here.
     if path.is_symlink() {

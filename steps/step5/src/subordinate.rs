@@ -1,0 +1,126 @@
+//! The ids that an administrator has set aside for a user: /etc/subuid and /etc/subgid.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, getuid};
+use shared::Error;
+
+/// A range of ids on the host (subuid(5)).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    pub first: u32,
+    pub count: u32,
+}
+
+/// A user's own ranges, and the programs that may map them.
+#[derive(Debug)]
+pub struct Subordinate {
+    pub uids: Vec<Range>,
+    pub gids: Vec<Range>,
+    pub newuidmap: PathBuf,
+    pub newgidmap: PathBuf,
+}
+
+impl Subordinate {
+    /// What the caller has; the inner error says what is missing, and the cure. The outer one is for
+    /// a file that nobody can have meant so.
+    pub fn of_caller() -> Result<Result<Subordinate, String>, Error> {
+        let (uid, name) = (getuid(), name_of(getuid()));
+        let ranges = |file| ranges(file, &fs::read_to_string(file).unwrap_or_default(), &name, uid);
+        let (uids, gids) = (ranges("/etc/subuid")?, ranges("/etc/subgid")?);
+        for (file, ranges, option) in
+            [("/etc/subuid", &uids, "uids"), ("/etc/subgid", &gids, "gids")]
+        {
+            if ranges.is_empty() {
+                let cure = format!("sudo usermod --add-sub{option} 100000-165535 {name}");
+                return Ok(Err(format!("{file} has no range for {name}: {cure}")));
+            }
+        }
+        let (Some(newuidmap), Some(newgidmap)) = (find("newuidmap"), find("newgidmap")) else {
+            return Ok(Err("newuidmap or newgidmap is missing: sudo apt install uidmap".into()));
+        };
+        Ok(Ok(Subordinate { uids, gids, newuidmap, newgidmap }))
+    }
+}
+
+/// The login name, which the files go by. (A static program can't ask the C library for it.)
+fn name_of(uid: Uid) -> String {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let listed = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, id) = (fields.next()?, fields.next()?, fields.next()?);
+        (id == uid.to_string()).then(|| name.to_string())
+    });
+    listed.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| uid.to_string())
+}
+
+/// The user's ranges in such a file, given by name or by number. One that somebody else has, too, is
+/// an error: each of the two could kill the other's containers and read their files.
+fn ranges(file: &str, text: &str, name: &str, uid: Uid) -> Result<Vec<Range>, Error> {
+    let is_own = |owner: &str| owner == name || owner == uid.to_string();
+    let lines: Vec<(&str, Range)> = text.lines().filter_map(parse).collect();
+    for (number, (owner, range)) in lines.iter().enumerate() {
+        let earlier = lines[..number].iter().find(|(_, other)| overlap(range, other));
+        let Some((other, _)) = earlier.filter(|(other, _)| is_own(owner) || is_own(other)) else {
+            continue;
+        };
+        let Range { first, count } = range;
+        return Err(Error::new(format!(
+            "{file} gives {first}:{count} to {owner}, but some of it to {other} already: \
+             change one of the two lines, as root"
+        )));
+    }
+    Ok(lines.into_iter().filter(|(owner, _)| is_own(owner)).map(|(_, range)| range).collect())
+}
+
+/// A line, `NAME:FIRST:COUNT`; None for what is no such line, as newuidmap takes it.
+fn parse(line: &str) -> Option<(&str, Range)> {
+    let mut fields = line.trim().split(':');
+    let owner = fields.next()?;
+    let (first, count) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    (count > 0).then_some((owner, Range { first, count }))
+}
+
+fn overlap(a: &Range, b: &Range) -> bool {
+    let end = |range: &Range| u64::from(range.first) + u64::from(range.count);
+    u64::from(a.first) < end(b) && u64::from(b.first) < end(a)
+}
+
+/// A program of the host's. PATH may be one meant for the container, so the usual place counts, too.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain([Path::new("/usr/bin").into()]);
+    places.map(|place| place.join(name)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str, name: &str, uid: u32) -> Result<Vec<Range>, String> {
+        ranges("/etc/subuid", text, name, Uid::from_raw(uid)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn ranges_go_by_name_and_by_number() {
+        let file = "# users\nann:100000:65536\n1002:165536:65536\nann:400000:1\nbad line\n";
+        let [first, second, third] = [(100000, 65536), (165536, 65536), (400000, 1)]
+            .map(|(first, count)| Range { first, count });
+        assert_eq!(of(file, "ann", 1001), Ok(vec![first, third]));
+        assert_eq!(of(file, "bob", 1002), Ok(vec![second]));
+        assert_eq!(of(file, "an", 1003), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_range_taken_twice_is_an_error_for_both_and_for_nobody_else() {
+        let file = "ann:100000:65536\nbob:165535:10\neve:300000:65536\n";
+        assert!(
+            of(file, "ann", 1).unwrap_err().contains("165535:10 to bob, but some of it to ann")
+        );
+        assert!(of(file, "bob", 2).unwrap_err().contains("/etc/subuid"));
+        assert!(of(file, "eve", 3).is_ok());
+        assert!(of("ann:5:1\nann:5:1\n", "ann", 1).is_err());
+        assert!(of("ann:5:1\nbob:6:1\n", "ann", 1).is_ok());
+    }
+}

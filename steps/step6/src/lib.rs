@@ -1,0 +1,4 @@
+//! What later steps import from this one.
+
+pub mod cgroup;
+pub mod limits;
