@@ -5,13 +5,16 @@
 
 /// The list of a stage's checks: `name "promise"` for each function, in the order of the tasks.
 /// `until 2` is for a promise that a later step's own idea ends: a new root directory, say, ends
-/// "the command starts in the caller's directory".
+/// "the command starts in the caller's directory". `for Ada`: what ordinary users are
+/// promised, and root is not.
 macro_rules! promises {
-    (stage $stage:literal: $($name:ident $(until $last:literal)? $promise:literal)*) => {
+    (stage $stage:literal: $($name:ident $(until $last:literal)? $(for $caller:ident)? $promise:literal)*) => {
         pub const CHECKS: &[super::Check] = &[$(super::Check {
             stage: $stage,
             #[allow(unused_assignments, unused_mut)]
             until: { let mut until = u8::MAX; $(until = $last;)? until },
+            #[allow(unused_assignments, unused_mut)]
+            only_for: { let mut caller = None; $(caller = Some(super::Caller::$caller);)? caller },
             name: stringify!($name),
             promise: $promise,
             run: $name,
@@ -31,12 +34,14 @@ mod stage1;
 mod stage2;
 mod stage3;
 mod stage4;
+mod stage5;
+mod stage6;
 
-pub use engine::Engine;
+pub use engine::{Caller, Engine};
 pub use failure::{Failure, Verdict};
 
 /// The newest stage that there are checks for.
-pub const LAST_STAGE: u8 = 4;
+pub const LAST_STAGE: u8 = 6;
 
 /// One promise: made by a stage, and kept by all later ones unless `until` says otherwise.
 pub struct Check {
@@ -44,6 +49,8 @@ pub struct Check {
     pub stage: u8,
     /// The last stage that keeps it.
     pub until: u8,
+    /// Whom it is made to; None: everybody who can call the step.
+    pub only_for: Option<Caller>,
     /// A short name, unique among all checks.
     pub name: &'static str,
     /// The promise, as one sentence.
@@ -59,9 +66,19 @@ impl Check {
     }
 }
 
+/// The first stage that an ordinary user can call.
+pub const FIRST_FOR_ORDINARY: u8 = 5;
+
 /// All checks, in the order of the stages.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [stage0::CHECKS, stage1::CHECKS, stage2::CHECKS, stage3::CHECKS, stage4::CHECKS]
-        .into_iter()
-        .flatten()
+    let stages = [
+        stage0::CHECKS,
+        stage1::CHECKS,
+        stage2::CHECKS,
+        stage3::CHECKS,
+        stage4::CHECKS,
+        stage5::CHECKS,
+        stage6::CHECKS,
+    ];
+    stages.into_iter().flatten()
 }

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{Check, Failure, LAST_STAGE};
+use crate::checks::{Caller, Check, FIRST_FOR_ORDINARY, Failure, LAST_STAGE};
 
-/// Which checks to put to which program. Written `PROGRAM:STEP:FIRST-LAST`.
+/// Which checks to put to which program. Written `PROGRAM:STEP:FIRST-LAST:CALLER`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// A name on PATH or a path.
@@ -17,17 +17,52 @@ pub struct Plan {
     pub step: u8,
     /// The stages whose checks are run.
     pub stages: RangeInclusive<u8>,
+    pub called_by: CalledBy,
+}
+
+/// Who calls the program.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CalledBy {
+    Root,
+    Ada,
+    /// Root, and the checks of what only an ordinary user is promised are made all the same: this
+    /// is about a program that keeps none of the promises.
+    Control,
+}
+
+impl CalledBy {
+    const NAMES: [(CalledBy, &str); 3] =
+        [(CalledBy::Root, "root"), (CalledBy::Ada, "ada"), (CalledBy::Control, "control")];
+
+    pub fn user(self) -> Caller {
+        match self {
+            CalledBy::Ada => Caller::Ada,
+            CalledBy::Root | CalledBy::Control => Caller::Root,
+        }
+    }
 }
 
 impl Plan {
-    /// All that `step` promises: its own checks and those of the stages before it.
-    pub fn of_step(step: u8) -> Plan {
-        Plan { program: format!("step{step}"), step, stages: 0..=step }
+    /// All that `step` promises: its own checks and those of the stages before it. One plan for
+    /// each who can call it.
+    pub fn of_step(step: u8) -> Vec<Plan> {
+        Plan::for_callers(step, 0)
     }
 
     /// A stage's own checks on its own step.
-    pub fn of_stage(stage: u8) -> Plan {
-        Plan { program: format!("step{stage}"), step: stage, stages: stage..=stage }
+    pub fn of_stage(stage: u8) -> Vec<Plan> {
+        Plan::for_callers(stage, stage)
+    }
+
+    fn for_callers(step: u8, first: u8) -> Vec<Plan> {
+        let plan = |called_by| Plan {
+            program: format!("step{step}"),
+            step,
+            stages: first..=step,
+            called_by,
+        };
+        let ada = (step >= FIRST_FOR_ORDINARY).then(|| plan(CalledBy::Ada));
+        ada.into_iter().chain([plan(CalledBy::Root)]).collect()
     }
 
     /// The negative control of a stage: its new checks on the step before, which can't pass them.
@@ -35,19 +70,32 @@ impl Plan {
     pub fn control(stage: u8) -> Plan {
         let before = stage.checked_sub(1);
         let program = before.map_or("/fixture/nothing".into(), |step| format!("step{step}"));
-        Plan { program, step: stage, stages: stage..=stage }
+        Plan { program, step: stage, stages: stage..=stage, called_by: CalledBy::Control }
+    }
+
+    /// The program, and who calls it, for a person.
+    pub fn title(&self) -> String {
+        match self.called_by {
+            CalledBy::Ada => format!("{} as ada", self.program),
+            CalledBy::Root | CalledBy::Control => self.program.clone(),
+        }
     }
 
     /// Whether a check belongs to this plan.
     pub fn has(&self, check: &Check) -> bool {
-        self.stages.contains(&check.stage) && check.binds(self.step)
+        let made_to =
+            |caller| self.called_by == CalledBy::Control || self.called_by.user() == caller;
+        let promised = check.only_for.is_none_or(made_to);
+        self.stages.contains(&check.stage) && check.binds(self.step) && promised
     }
 }
 
 impl Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (first, last) = (self.stages.start(), self.stages.end());
-        write!(f, "{}:{}:{first}-{last}", self.program, self.step)
+        let caller = CalledBy::NAMES.iter().find(|(by, _)| *by == self.called_by);
+        let caller = caller.map_or("", |(_, name)| name);
+        write!(f, "{}:{}:{first}-{last}:{caller}", self.program, self.step)
     }
 }
 
@@ -57,13 +105,17 @@ impl FromStr for Plan {
     fn from_str(text: &str) -> Result<Plan, String> {
         let number = |text: &str| text.parse().ok().filter(|stage| *stage <= LAST_STAGE);
         let parse = || {
-            let (rest, stages) = text.rsplit_once(':')?;
+            let (rest, caller) = text.rsplit_once(':')?;
+            let (called_by, _) = CalledBy::NAMES.into_iter().find(|(_, name)| *name == caller)?;
+            let (rest, stages) = rest.rsplit_once(':')?;
             let (program, step) = rest.rsplit_once(':')?;
             let (first, last) = stages.split_once('-')?;
             let stages = number(first)?..=number(last)?;
-            Some(Plan { program: program.into(), step: number(step)?, stages })
+            Some(Plan { program: program.into(), step: number(step)?, stages, called_by })
         };
-        parse().ok_or(format!("{text:?} is not PROGRAM:STEP:FIRST-LAST, as in step4:4:0-4"))
+        parse().ok_or(format!(
+            "{text:?} is not PROGRAM:STEP:FIRST-LAST:CALLER, as in step4:4:0-4:root"
+        ))
     }
 }
 
@@ -98,14 +150,17 @@ mod tests {
 
     #[test]
     fn a_plan_reads_what_it_writes() {
-        for plan in [Plan::of_step(3), Plan::of_stage(4), Plan::control(0), Plan::control(2)] {
+        let some = [Plan::of_step(3), Plan::of_stage(5), vec![Plan::control(0), Plan::control(2)]];
+        for plan in some.into_iter().flatten() {
             assert_eq!(plan.to_string().parse(), Ok(plan));
         }
     }
 
     #[test]
     fn a_malformed_plan_is_named() {
-        for text in ["", "step4", "step4:4", "step4:4:x-4", "step4:4:0-99"] {
+        for text in
+            ["", "step4", "step4:4:0-4", "step4:4:x-4:root", "step4:4:0-99:ada", "step4:4:0-4:eve"]
+        {
             assert!(text.parse::<Plan>().unwrap_err().contains(text));
         }
     }

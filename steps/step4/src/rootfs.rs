@@ -33,6 +33,9 @@ pub fn bind_to_itself(rootfs: &Path) -> Result<PathBuf, Error> {
     // With "/." at its end, a file is not accepted for a directory.
     let found = rootfs.join(".").canonicalize().explain(format_args!("enter {rootfs:?}"));
     let path = found.map_err(|error| error.cure(Errno::ENOENT, "`./just rootfs` makes one"))?;
+    if path == Path::new("/") {
+        return Err(Error::new("cannot enter \"/\": it is the root directory already"));
+    }
     bind(&path, &path)?;
     Ok(path)
 }
@@ -76,8 +79,7 @@ pub fn mount_dev(rootfs: &Path) -> Result<(), Error> {
 /// "Notes").
 pub fn pivot_into(rootfs: &Path) -> Result<(), Error> {
     chdir(rootfs).explain(format_args!("chdir to {rootfs:?}"))?;
-    let pivoted = pivot_root(".", ".").explain(format_args!("pivot_root to {rootfs:?}"));
-    pivoted.map_err(|error| error.cure(Errno::EBUSY, "it is the root directory already"))?;
+    pivot_root(".", ".").explain(format_args!("pivot_root to {rootfs:?}"))?;
     umount2(".", MntFlags::MNT_DETACH).explain("umount2 the host's root")
 }
 

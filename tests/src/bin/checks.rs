@@ -27,7 +27,7 @@ struct Options {
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 
-    /// PROGRAM:STEP:FIRST-LAST, as in step4:4:0-4
+    /// PROGRAM:STEP:FIRST-LAST:CALLER, as in step4:4:0-4:root
     #[arg(required = true)]
     plan: Vec<Plan>,
 }
@@ -54,7 +54,10 @@ fn run(options: &Options) -> Result<u8, Error> {
     fixture::prepare().explain("make the files of the checks")?;
     let mut failed = false;
     for (number, plan) in options.plan.iter().enumerate() {
-        let engine = Engine::new(find(&plan.program)?, plan.step);
+        let caller = plan.called_by.user();
+        fixture::hand_over(caller)
+            .explain("give the files of the checks to the engine's caller")?;
+        let engine = Engine::new(find(&plan.program)?, plan.step, caller);
         for check in checks::all().filter(|check| plan.has(check) && options.wants(check)) {
             let report = put_to(check, &engine, number);
             failed |= report.failure.is_some();

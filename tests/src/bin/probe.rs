@@ -9,7 +9,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
-use nix::unistd::{chdir, chroot, getpid, getppid, mkdir};
+use nix::unistd::{
+    Gid, Uid, chdir, chroot, execv, geteuid, getpid, getppid, getuid, mkdir, setgid, setuid,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
@@ -27,6 +29,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "escape" => print!("{}", escape(text(1))?),
         "devices" => devices()?,
         "pty" => println!("{}", pseudo_terminal()?),
+        "as" => return Err(become_and_execute(text(1).parse()?, &args[2..]).into()),
+        "ids" => println!("real {}, effective {}", getuid(), geteuid()),
+        "allocate" => allocate(text(1).parse()?),
+        "spin" => spin(),
         "queue" => println!("{}", if has_queue(text(1).parse()?) { "there" } else { "none" }),
         other => return Err(format!("probe has no {other:?}").into()),
     }
@@ -177,6 +183,33 @@ fn pseudo_terminal() -> nix::Result<String> {
     let path = CString::new(name.clone()).map_err(|_| nix::Error::EINVAL)?;
     nix::fcntl::open(path.as_c_str(), nix::fcntl::OFlag::O_RDWR, nix::sys::stat::Mode::empty())?;
     Ok(name)
+}
+
+/// Becomes a user and its group, then another program; gives the error if that fails.
+fn become_and_execute(id: u32, command: &[OsString]) -> nix::Error {
+    let to_c = |arg: &OsString| CString::new(arg.as_bytes()).expect("no argument contains a NUL");
+    let argv: Vec<CString> = command.iter().map(to_c).collect();
+    let became = setgid(Gid::from_raw(id)).and_then(|()| setuid(Uid::from_raw(id)));
+    match became.and_then(|()| execv(&argv[0], &argv)) {
+        Err(errno) => errno,
+    }
+}
+
+/// Uses so many MiB of memory, every page of them.
+fn allocate(mebibytes: usize) {
+    let mut memory = vec![0u8; mebibytes << 20];
+    for page in memory.chunks_mut(4096) {
+        page[0] = 1;
+    }
+    println!("{} MiB", std::hint::black_box(&memory).len() >> 20);
+}
+
+/// Uses all the processor time that it can get.
+fn spin() {
+    println!("begin");
+    loop {
+        std::hint::spin_loop();
+    }
 }
 
 /// Whether a System V message queue with this key is there.

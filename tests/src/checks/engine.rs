@@ -30,8 +30,23 @@ pub fn set_patience(seconds: u64) {
     PATIENCE.store(seconds, Ordering::Relaxed);
 }
 
-/// The ordinary user of the VM.
-pub const ADA: u32 = 1000;
+/// Who calls the engine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Caller {
+    Root,
+    /// The ordinary user of the VM.
+    Ada,
+}
+
+impl Caller {
+    /// Its user id, and its group's.
+    pub const fn id(self) -> u32 {
+        match self {
+            Caller::Root => 0,
+            Caller::Ada => 1000,
+        }
+    }
+}
 
 /// The program under test.
 pub struct Engine {
@@ -39,19 +54,20 @@ pub struct Engine {
     pub binary: PathBuf,
     /// The step it stands for: which promises it has to keep.
     pub step: u8,
+    pub caller: Caller,
     shown: RefCell<Option<String>>,
 }
 
 impl Engine {
-    pub fn new(binary: PathBuf, step: u8) -> Engine {
-        Engine { binary, step, shown: RefCell::new(None) }
+    pub fn new(binary: PathBuf, step: u8, caller: Caller) -> Engine {
+        Engine { binary, step, caller, shown: RefCell::new(None) }
     }
 
     /// The engine as a command, with these options and this command to run.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(args).stdin(Stdio::null());
-        command
+        called_by(self.caller, command)
     }
 
     /// Runs the engine to its end.
@@ -180,9 +196,11 @@ pub fn typed(command: &Command) -> String {
     command.get_args().map(quoted).fold(name, |line, arg| line + &arg)
 }
 
-/// The same command, run by the VM's ordinary user.
-pub fn as_ada(mut command: Command) -> Command {
-    command.uid(ADA).gid(ADA).env("HOME", "/home/ada").env("USER", "ada");
+/// The same command, run by this user.
+pub fn called_by(caller: Caller, mut command: Command) -> Command {
+    if caller != Caller::Root {
+        command.uid(caller.id()).gid(caller.id());
+    }
     command
 }
 

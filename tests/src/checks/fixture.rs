@@ -2,13 +2,18 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 
+use super::engine::Caller;
+
 /// The default root filesystem, where the checks run.
 pub const ROOTFS: &str = "/slipway/rootfs";
+
+/// A cgroup that belongs to ada, as systemd's user@1000.service does.
+const DELEGATED: &str = "/sys/fs/cgroup/ada";
 
 /// Is in the file /fixture/where on the host.
 pub const OUTSIDE: &str = "on the host";
@@ -20,6 +25,8 @@ pub fn prepare() -> io::Result<()> {
     // As systemd does on real machines: otherwise a missing MS_PRIVATE would go unnoticed.
     let flags = MsFlags::MS_REC | MsFlags::MS_SHARED;
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)?;
+    // mount(8) keeps its notes there, and would make it in the middle of a check.
+    fs::create_dir_all("/run/mount")?;
     for (root, place) in [("/", OUTSIDE), (ROOTFS, INSIDE)] {
         let root = Path::new(root);
         let put = |name: &str, mode: u32, text: &[u8]| {
@@ -41,5 +48,39 @@ pub fn prepare() -> io::Result<()> {
     match symlink("/bin/true", "/bin/only-outside") {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Gives the root filesystem to the one who will call the engine, and moves this process to where
+/// such a caller is: root in the root cgroup, ada in one that is delegated to her.
+pub fn hand_over(caller: Caller) -> io::Result<()> {
+    own(Path::new(ROOTFS), caller)?;
+    let session = Path::new(DELEGATED).join("session");
+    let group = match caller {
+        Caller::Root => Path::new("/sys/fs/cgroup"),
+        Caller::Ada => &session,
+    };
+    if !group.exists() {
+        fs::create_dir_all(group)?;
+        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory +cpu +pids")?;
+        // What systemd hands over (cgroups(7), "Cgroups delegation").
+        for name in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+            lchown(Path::new(DELEGATED).join(name), Some(caller.id()), Some(caller.id()))?;
+        }
+    }
+    fs::write(group.join("cgroup.procs"), "0")
+}
+
+/// Makes a file, or a directory and all that is in it, somebody's.
+pub fn own(path: &Path, owner: Caller) -> io::Result<()> {
+    let metadata = path.symlink_metadata()?;
+    lchown(path, Some(owner.id()), Some(owner.id()))?;
+    if metadata.is_dir() {
+        return fs::read_dir(path)?.try_for_each(|entry| own(&entry?.path(), owner));
+    }
+    // A change of the owner takes the set-user-ID bit away.
+    match metadata.is_file() {
+        true => fs::set_permissions(path, metadata.permissions()),
+        false => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
@@ -27,15 +28,27 @@ impl Machine {
             let fields: Vec<&str> = line.split(' ').skip(2).collect();
             format!("mount {}", fields.join(" "))
         });
-        let folders = ["/tmp", "/run", "/slipway", "/sys/fs/cgroup"].into_iter().flat_map(names);
+        let folders = ["/tmp", "/run", "/slipway"].into_iter().flat_map(names);
+        let mut cgroups = Vec::new();
+        add_cgroups(Path::new("/sys/fs/cgroup"), &mut cgroups);
         let hostname = gethostname().unwrap_or_default().to_string_lossy().into_owned();
-        Machine { hostname, facts: mounts.chain(folders).collect(), processes: processes() }
+        Machine {
+            hostname,
+            facts: mounts.chain(folders).chain(cgroups).collect(),
+            processes: processes(),
+        }
     }
 
     /// Requires that the machine is, after a moment, as it was.
     pub fn is_unchanged(&self) -> Verdict {
         let same = eventually(|| Machine::now() == *self);
         require(same, "all of this check", "a machine that is as before", self.changes())
+    }
+
+    /// The cgroups that were not there before.
+    pub fn new_cgroups(&self, before: &Machine) -> Vec<String> {
+        let new = self.facts.difference(&before.facts);
+        new.filter_map(|fact| fact.strip_prefix("cgroup ")).map(str::to_string).collect()
     }
 
     /// The first few differences between then and now.
@@ -63,17 +76,35 @@ impl Machine {
         }
         let now = Machine::now();
         for fact in now.facts.difference(&self.facts) {
+            if let Some(group) = fact.strip_prefix("cgroup ") {
+                let _ = fs::write(format!("{group}/cgroup.kill"), "1");
+            }
             if let Some(target) = fact.strip_prefix("mount ").and_then(|m| m.split(' ').nth(2)) {
                 let _ = umount2(target, MntFlags::MNT_DETACH);
             }
         }
         eventually(|| processes().is_subset(&self.processes));
+        // The inner ones come after those that they lie in.
+        let new: Vec<&String> = now.facts.difference(&self.facts).collect();
+        for group in new.iter().rev().filter_map(|fact| fact.strip_prefix("cgroup ")) {
+            let _ = fs::remove_dir(group);
+        }
     }
 }
 
 fn names(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| format!("file {}", entry.path().display())).collect()
+}
+
+/// The cgroups in `group`, and in these.
+fn add_cgroups(group: &Path, all: &mut Vec<String>) {
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            all.push(format!("cgroup {}", entry.path().display()));
+            add_cgroups(&entry.path(), all);
+        }
+    }
 }
 
 /// All processes but the kernel's own threads, which come and go.

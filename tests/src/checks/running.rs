@@ -46,7 +46,7 @@ impl Running {
     pub fn line(&self, expected: &str) -> Result<String, Failure> {
         let line = self.lines.recv_timeout(patience());
         line.map_err(|_| {
-            let complaint = text(&self.stderr).unwrap_or_default();
+            let complaint = self.complaints().unwrap_or_default();
             let seen = format!("no further line of output; standard error: {complaint:?}");
             Failure::new(&self.tried, expected, seen)
         })
@@ -89,6 +89,11 @@ impl Running {
         let code = status.and_then(|status| status.code());
         let seen = status.map_or("no end".into(), |status| status.to_string());
         require(code == Some(expected), &self.tried, format!("exit status {expected}"), seen)
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn complaints(&self) -> Result<String, Failure> {
+        Ok(text(&self.stderr)?)
     }
 
     /// The engine's child, seen from the host: the command, or the container's PID 1.

@@ -241,7 +241,7 @@ fn sigterm_at_any_moment(engine: &Engine) -> Verdict {
 }
 
 fn ctrl_c(engine: &Engine) -> Verdict {
-    let mut terminal = Terminal::open()?;
+    let mut terminal = Terminal::open(engine)?;
     let name = engine.binary.display();
     terminal.enter(&format!("cd {}/..; {name} probe catch 4", ROOTFS))?;
     terminal.wait_for("\n")?;
@@ -255,7 +255,7 @@ fn ctrl_c(engine: &Engine) -> Verdict {
 }
 
 fn ctrl_z(engine: &Engine) -> Verdict {
-    let mut terminal = Terminal::open()?;
+    let mut terminal = Terminal::open(engine)?;
     let name = engine.binary.display();
     terminal.enter(&format!("cd {}/..; {name} sh -c 'echo be''gin; read x; exit 6'", ROOTFS))?;
     terminal.wait_for("begin")?;
@@ -274,7 +274,7 @@ fn ctrl_z(engine: &Engine) -> Verdict {
 fn hang_up(engine: &Engine) -> Verdict {
     // No shell in between, as `xterm -e` and `ssh -t` have none: the engine leads the session.
     let binary = engine.binary.to_string_lossy();
-    let mut terminal = Terminal::start(&[&binary, "/bin/probe", "idle"])?;
+    let mut terminal = Terminal::start(engine, &[&binary, "/bin/probe", "idle"])?;
     terminal.wait_for("pid=")?;
     let leader = terminal.close();
     let ended =
@@ -283,7 +283,7 @@ fn hang_up(engine: &Engine) -> Verdict {
 }
 
 fn foreground_comes_back(engine: &Engine) -> Verdict {
-    let mut terminal = Terminal::open()?;
+    let mut terminal = Terminal::open(engine)?;
     let name = engine.binary.display();
     // The caller is a script: unlike a shell at its prompt, it does not take the terminal back itself.
     terminal.enter(&format!("cd {ROOTFS}/..; sh -c '{name} sh -i; read x; echo \"<$x>\"'"))?;

@@ -133,7 +133,7 @@ fn ended_by_sigterm(engine: &Engine) -> i32 {
 }
 
 fn terminal_as_before(engine: &Engine) -> Verdict {
-    let mut terminal = Terminal::open()?;
+    let mut terminal = Terminal::open(engine)?;
     let name = engine.binary.display();
     terminal.enter("cd /slipway; stty tostop; stty -g > /tmp/before")?;
     terminal.wait_for("ready:")?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::engine::{Engine, Outcome, as_ada};
+use super::engine::{Caller, Engine, Outcome, called_by};
 use super::failure::{Verdict, require};
 
 promises! { stage 2:
@@ -56,7 +56,8 @@ fn uts_namespace(engine: &Engine) -> Verdict {
 }
 
 fn ordinary_user(engine: &Engine) -> Verdict {
-    let outcome = Outcome::of(as_ada(engine.command(["/bin/echo", "started"])), b"")?;
+    let outcome =
+        Outcome::of(called_by(Caller::Ada, engine.command(["/bin/echo", "started"])), b"")?;
     let cure = ["namespaces", "Operation not permitted", "sudo"];
     outcome.ends_with(125)?.prints("")?.complains_of(&cure)
 }

@@ -11,9 +11,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{ForkptyResult, forkpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, execv};
+use nix::unistd::{Gid, Pid, Uid, execv, setgid, setgroups, setuid};
 
-use super::engine::patience;
+use super::engine::{Engine, patience};
 use super::failure::{Failure, Verdict};
 
 /// A pseudo-terminal, and the program that leads its session.
@@ -27,16 +27,16 @@ pub struct Terminal {
 
 impl Terminal {
     /// Opens one with an interactive bash, and waits for the prompt `ready:`.
-    pub fn open() -> Result<Terminal, Failure> {
-        let mut terminal = Terminal::start(&["/bin/bash", "--norc", "--noprofile", "-i"])?;
+    pub fn open(engine: &Engine) -> Result<Terminal, Failure> {
+        let mut terminal = Terminal::start(engine, &["/bin/bash", "--norc", "--noprofile", "-i"])?;
         // The quotes keep the echo of the typing from being taken for the prompt.
         terminal.enter("PS1=re''ady:")?;
         terminal.wait_for("ready:")?;
         Ok(terminal)
     }
 
-    /// Opens one with any program.
-    pub fn start(argv: &[&str]) -> Result<Terminal, Failure> {
+    /// Opens one with any program, for the one who calls the engine.
+    pub fn start(engine: &Engine, argv: &[&str]) -> Result<Terminal, Failure> {
         let argv: Vec<CString> = argv
             .iter()
             .map(|arg| CString::new(*arg).expect("no argument contains a NUL"))
@@ -50,7 +50,13 @@ impl Terminal {
                 typed: String::new(),
             }),
             ForkptyResult::Child => {
-                let _ = execv(&argv[0], &argv);
+                let id = engine.caller.id();
+                let become_caller = || {
+                    setgroups(&[])?;
+                    setgid(Gid::from_raw(id))?;
+                    setuid(Uid::from_raw(id))
+                };
+                let _ = become_caller().and_then(|()| execv(&argv[0], &argv));
                 unsafe { libc::_exit(127) }
             }
         }

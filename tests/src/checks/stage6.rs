@@ -1,0 +1,410 @@
+//! Stage 6: limits that hold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+
+use super::engine::{Engine, Outcome};
+use super::failure::{Failure, Verdict, equal, require};
+use super::fixture::{ROOTFS, own};
+use super::machine::Machine;
+use super::running::{Running, eventually};
+use super::stage0::early_moments;
+use super::stage5::on_changed_machine;
+
+promises! { stage 6:
+    sizes_are_checked "--memory: 0, negative, too large or no size: status 125, and what a size is"
+    cpus_are_checked "--cpus: 0, negative, no number or more than there are: status 125, and why"
+    pids_are_checked "--pids: 0, negative, no number or too many: status 125, and the range"
+    limits_are_set "the limits stand in the cgroup's files, and so does that there is no swap"
+    sees_its_limits "the container sees itself as /, with its limits, in a read-only /sys/fs/cgroup"
+    cgroup_namespace "without limits: a cgroup namespace all the same, and no cgroup"
+    no_inner_processes "the command, and nobody else, is in a cgroup of its own; none in an inner one"
+    memory_limit "too much memory: killed, 137, and a line that says why"
+    memory_events "the kernel counts the kill"
+    dies_as_one "when memory runs out all processes of the container end"
+    cpu_limit "a busy loop under --cpus 0.5 gets half of a processor"
+    pids_limit "no more processes than --pids"
+    fork_bomb "a fork bomb stays inside, and the machine answers meanwhile"
+    together "all limits together"
+    holds_against_root "root inside can't raise a limit, even on a cgroup file system of its own"
+    other_deaths "a command killed by somebody else: 137, and nothing said about memory"
+    leaves_no_cgroup "no cgroup is left when the container ends by itself or by a signal"
+    killed_engine_leaves_none "after a SIGKILL for the engine: none from the next start on"
+    others_stay "and never another container's cgroup"
+    twenty_with_limits "twenty containers with limits at once"
+    beside_a_busy_cgroup for Root "where the caller's cgroup has processes in it, the next one above serves"
+    not_delegated for Ada "a caller without a cgroup to give: status 125, and how to get one"
+    version_1 "without cgroup v2: status 125, nothing run; without limits it runs"
+    nested_limits "a limit inside a container: status 125, and why not"
+    nested_without "without limits a container in a container works"
+}
+
+/// Requires of each value of an option that it is refused in one line with these words.
+fn refuses(engine: &Engine, option: &str, values: &[&str], words: &[&str]) -> Verdict {
+    values.iter().try_for_each(|value| {
+        let outcome = engine.run([option, value, "/bin/echo", "started"])?;
+        let quoted = format!("'{value}'");
+        let words = [words, &[option, &quoted]].concat();
+        outcome.ends_with(125)?.prints("")?.complains_of(&words)
+    })
+}
+
+fn sizes_are_checked(engine: &Engine) -> Verdict {
+    refuses(engine, "--memory", &["64X", "-1", "1.5G", "M", "64MB"], &["K, M or G"])?;
+    refuses(engine, "--memory", &["0", "4095"], &["at least"])?;
+    refuses(engine, "--memory", &["99999999999G", "9999999999999999999999"], &["more than"])
+}
+
+fn cpus_are_checked(engine: &Engine) -> Verdict {
+    refuses(engine, "--cpus", &["-1", "two", "1e9", "inf", "nan", "."], &["0.5"])?;
+    refuses(engine, "--cpus", &["0", "0.001"], &["the least is 0.01"])?;
+    refuses(engine, "--cpus", &["2.1", "1000000"], &["this machine has 2"])
+}
+
+fn pids_are_checked(engine: &Engine) -> Verdict {
+    refuses(engine, "--pids", &["0", "-1", "4194305", "many", "1.5"], &["from 1 to 4194304"])
+}
+
+const ALL: [&str; 6] = ["--memory", "64M", "--cpus", "0.5", "--pids", "32"];
+
+/// What stands in the files of a cgroup when these limits are set.
+const SET: [(&str, &str); 5] = [
+    ("memory.max", "67108864"),
+    ("memory.swap.max", "0"),
+    ("memory.oom.group", "1"),
+    ("cpu.max", "50000 100000"),
+    ("pids.max", "32"),
+];
+
+/// Starts `probe catch` with options before it, and finds the cgroup of the command.
+fn start_in_cgroup(engine: &Engine, options: &[&str]) -> Result<(Running, PathBuf), Failure> {
+    let args = [options, &["/bin/probe", "catch", "23"]].concat();
+    let running = Running::start(engine.command(args))?;
+    running.line("two process ids")?;
+    let cgroup = cgroup_of(&running.inner()?.to_string())?;
+    Ok((running, cgroup))
+}
+
+/// The folder of the cgroup that a process is in.
+fn cgroup_of(pid: &str) -> Result<PathBuf, Failure> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let path = text.trim().strip_prefix("0::/").unwrap_or_default();
+    Ok(Path::new("/sys/fs/cgroup").join(path))
+}
+
+/// The cgroup, and those that it lies in, from below to the checks' own: what the engine made.
+fn made_by_engine(cgroup: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let own = cgroup_of("self")?;
+    let is_ours = |group: &&Path| !own.starts_with(group) && group.starts_with("/sys/fs/cgroup");
+    Ok(cgroup.ancestors().filter(is_ours).map(Path::to_owned).collect())
+}
+
+fn limits_are_set(engine: &Engine) -> Verdict {
+    let (mut running, cgroup) = start_in_cgroup(engine, &ALL)?;
+    let groups = made_by_engine(&cgroup)?;
+    require(!groups.is_empty(), &running.tried, "a cgroup of its own", cgroup.display())?;
+    for (file, value) in SET {
+        // In one of the groups that the container can't leave.
+        let read = |group: &PathBuf| fs::read_to_string(group.join(file)).unwrap_or_default();
+        let seen: Vec<String> = groups.iter().map(read).collect();
+        let is_set = seen.iter().any(|seen| seen.trim() == value);
+        require(is_set, &running.tried, format!("{file}: {value}"), format!("{seen:?}"))?;
+    }
+    running.close_stdin();
+    running.ends_with(23)
+}
+
+fn sees_its_limits(engine: &Engine) -> Verdict {
+    let script = "cat /proc/self/cgroup; cd /sys/fs/cgroup
+                  cat memory.max cpu.max pids.max; grep -c '^cgroup2 /sys/fs/cgroup cgroup2 ro,' /proc/mounts
+                  (echo max > memory.max) 2>&1";
+    let outcome = engine.run(ALL.iter().copied().chain(["/bin/sh", "-c", script]))?;
+    outcome.ends_with(1)?.prints(
+        "0::/\n67108864\n50000 100000\n32\n1\n\
+         /bin/sh: can't create memory.max: Read-only file system\n",
+    )?;
+    Ok(())
+}
+
+fn cgroup_namespace(engine: &Engine) -> Verdict {
+    engine.has_own_namespace("cgroup")?;
+    let machine = Machine::now();
+    let (mut running, cgroup) = start_in_cgroup(engine, &[])?;
+    equal(&running.tried, "its cgroup", cgroup_of("self")?, cgroup)?;
+    let made = Machine::now().new_cgroups(&machine);
+    require(made.is_empty(), &running.tried, "no new cgroup", made.join(", "))?;
+    running.close_stdin();
+    running.ends_with(23)
+}
+
+fn no_inner_processes(engine: &Engine) -> Verdict {
+    let (mut running, cgroup) = start_in_cgroup(engine, &["--pids", "32"])?;
+    let mut groups = made_by_engine(&cgroup)?.into_iter();
+    let procs = |group: PathBuf| fs::read_to_string(group.join("cgroup.procs"));
+    let expected = format!("{}\n", running.inner()?);
+    let seen = groups.next().map(procs).transpose()?.unwrap_or_default();
+    equal(&running.tried, "the processes of its cgroup", expected, seen)?;
+    for group in groups {
+        let name = format!("the processes of {}", group.display());
+        equal(&running.tried, &name, String::new(), procs(group)?)?;
+    }
+    running.close_stdin();
+    running.ends_with(23)
+}
+
+const TOO_MUCH: [&str; 3] = ["/bin/probe", "allocate", "100"];
+
+fn memory_limit(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["--memory", "64M"].into_iter().chain(TOO_MUCH))?;
+    outcome.ends_with(137)?.complains_of(&["killed: memory limit of 64 MiB reached"])?;
+    engine
+        .run(["--memory", "200M"].into_iter().chain(TOO_MUCH))?
+        .ends_with(0)?
+        .prints("100 MiB\n")?;
+    Ok(())
+}
+
+fn memory_events(engine: &Engine) -> Verdict {
+    let script = "echo begin; read _; exec probe allocate 100";
+    let args = ["--memory", "64M", "/bin/sh", "-c", script];
+    let mut running = Running::start(engine.command(args))?;
+    running.says("begin")?;
+    let groups = made_by_engine(&cgroup_of(&running.inner()?.to_string())?)?;
+    // While the engine is stopped it can't remove the cgroup.
+    running.signal(Signal::SIGSTOP)?;
+    running.close_stdin();
+    let kills = |group: &PathBuf| number(group, "memory.events", "oom_kill ").unwrap_or(0.0);
+    let counted = eventually(|| groups.iter().any(|group| kills(group) >= 1.0));
+    running.signal(Signal::SIGCONT)?;
+    require(counted, &running.tried, "memory.events: oom_kill 1", "oom_kill 0")?;
+    running.ends_with(137)
+}
+
+fn dies_as_one(engine: &Engine) -> Verdict {
+    let script = "sleep 307 & probe allocate 100; echo survived";
+    let outcome = engine.run(["--memory", "64M", "/bin/sh", "-c", script])?;
+    outcome.ends_with(137)?.prints("")?.complains_of(&["memory limit of 64 MiB"])
+}
+
+/// The number after a name in a file of a cgroup.
+fn number(group: &Path, file: &str, name: &str) -> Result<f64, Failure> {
+    let text = fs::read_to_string(group.join(file))?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.ok_or_else(|| Failure::new(format!("cat {file}"), format!("a line {name:?}"), text))
+}
+
+fn cpu_limit(engine: &Engine) -> Verdict {
+    let mut running = Running::start(engine.command(["--cpus", "0.5", "/bin/probe", "spin"]))?;
+    running.says("begin")?;
+    let group = cgroup_of(&running.inner()?.to_string())?;
+    let used = || number(&group, "cpu.stat", "usage_usec");
+    let (start, before) = (Instant::now(), used()?);
+    thread::sleep(Duration::from_secs(3));
+    let share = (used()? - before) / start.elapsed().as_micros() as f64;
+    let seen = format!("{share:.2} processors");
+    require((0.4..=0.6).contains(&share), &running.tried, "0.4 to 0.6 processors", seen)?;
+    let throttled = number(&group, "cpu.stat", "nr_throttled")?;
+    require(throttled > 0.0, &running.tried, "nr_throttled above 0", throttled)?;
+    running.signal(Signal::SIGTERM)?;
+    running.status().map(drop)
+}
+
+fn pids_limit(engine: &Engine) -> Verdict {
+    let script = "for n in 1 2 3 4 5 6 7 8; do sleep 308 & done; echo all of them";
+    let outcome = engine.run(["--pids", "5", "/bin/sh", "-c", script])?;
+    let refused = outcome.stderr.contains("can't fork") && outcome.stdout.is_empty();
+    require(refused, &outcome.tried, "that a fork fails", &outcome.stderr)?;
+    engine.run(["--pids", "20", "/bin/sh", "-c", script])?.ends_with(0)?.prints("all of them\n")?;
+    Ok(())
+}
+
+fn fork_bomb(engine: &Engine) -> Verdict {
+    let script = "echo begin; bomb() { bomb | bomb & }; bomb 2>/dev/null; sleep 2";
+    let options = ["--pids", "64", "/bin/sh", "-c", script];
+    let mut running = Running::start(engine.command(options))?;
+    running.says("begin")?;
+    let group = cgroup_of(&running.inner()?.to_string())?;
+    let hit = eventually(|| number(&group, "pids.events", "max").is_ok_and(|hits| hits > 10.0));
+    require(hit, &running.tried, "pids.events: more than 10 refused forks", "fewer")?;
+    let most = number(&group, "pids.current", "")?;
+    require(most <= 64.0, &running.tried, "64 processes at most", most)?;
+    let start = Instant::now();
+    Command::new("/bin/true").status()?;
+    let took = start.elapsed();
+    require(took < Duration::from_secs(2), "true, on the host", "an answer", format!("{took:?}"))?;
+    running.status().map(drop)
+}
+
+fn together(engine: &Engine) -> Verdict {
+    let script = "sleep 0.1 & wait; exit 9";
+    engine.run(ALL.iter().copied().chain(["/bin/sh", "-c", script]))?.ends_with(9)?;
+    let outcome = engine.run(ALL.iter().copied().chain(TOO_MUCH))?;
+    outcome.ends_with(137)?.complains_of(&["memory limit of 64 MiB"])
+}
+
+fn holds_against_root(engine: &Engine) -> Verdict {
+    let script = "mount -t cgroup2 none /tmp; for group in /tmp /sys/fs/cgroup; do
+                  mount -o remount,bind,rw $group; echo max > $group/memory.max; done
+                  probe allocate 100; echo no limit";
+    let outcome = engine.run(["--memory", "64M", "/bin/sh", "-c", script])?;
+    outcome.ends_with(137)?.prints("")?;
+    Ok(())
+}
+
+fn other_deaths(engine: &Engine) -> Verdict {
+    let outcome = {
+        let args = ["--memory", "64M", "/bin/sleep", "309"];
+        let mut running = Running::start(engine.command(args))?;
+        let inner = eventually(|| running.inner().is_ok());
+        require(inner, &running.tried, "a command", "none")?;
+        kill(running.inner()?, Signal::SIGKILL)?;
+        let status = running.status()?.and_then(|status| status.code());
+        equal(&running.tried, "exit status", Some(137), status)?;
+        running.complaints()?
+    };
+    equal("the same", "standard error", String::new(), outcome)
+}
+
+fn leaves_no_cgroup(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    let limited = |args: &[&str]| engine.run([&ALL, args].concat());
+    limited(&["/bin/true"])?.ends_with(0)?;
+    machine.is_unchanged()?;
+    limited(&["/no/such/file"])?.ends_with(127)?;
+    machine.is_unchanged()?;
+    limited(&["--rootfs", "/no/such", "/bin/true"])?.ends_with(125)?;
+    machine.is_unchanged()?;
+    limited(&["/bin/sh", "-c", "sleep 310 & exit 3"])?.ends_with(3)?;
+    machine.is_unchanged()?;
+    // It may divide its own cgroup further.
+    let script = "mount -t cgroup2 none /tmp && mkdir -p /tmp/a/b/c; exit 4";
+    limited(&["/bin/sh", "-c", script])?.ends_with(4)?;
+    machine.is_unchanged()?;
+    let (mut running, _) = start_in_cgroup(engine, &ALL)?;
+    running.signal(Signal::SIGTERM)?;
+    running.says("SIGTERM")?;
+    running.close_stdin();
+    running.ends_with(23)?;
+    machine.is_unchanged()
+}
+
+fn killed_engine_leaves_none(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    for delay in early_moments(20) {
+        let mut running = Running::start(engine.command(["--pids", "9", "/bin/sleep", "311"]))?;
+        thread::sleep(delay);
+        running.signal(Signal::SIGKILL)?;
+        running.status()?;
+    }
+    // One whose process 1 did not notice: becoming another user takes the parent-death signal away.
+    let args = ["--pids", "9", "/bin/probe", "as", "1000", "/bin/probe", "catch", "0"];
+    let mut running = Running::start(engine.command(args))?;
+    running.line("two process ids")?;
+    running.signal(Signal::SIGKILL)?;
+    running.status()?;
+    engine.run(["--pids", "9", "/bin/true"])?.ends_with(0)?;
+    machine.is_unchanged()
+}
+
+fn others_stay(engine: &Engine) -> Verdict {
+    let (mut running, cgroup) = start_in_cgroup(engine, &["--pids", "9"])?;
+    let parent = made_by_engine(&cgroup)?.pop().and_then(|group| Some(group.parent()?.to_owned()));
+    let parent = parent.unwrap_or_default();
+    // Of an engine with a process id that means another process here.
+    let foreign = parent.join("slipway-1-99999999");
+    fs::create_dir(&foreign)?;
+    let next = engine.run(["--pids", "9", "/bin/true"]);
+    let stays = foreign.is_dir() && cgroup.is_dir();
+    fs::remove_dir(&foreign)?;
+    next?.ends_with(0)?;
+    require(stays, &running.tried, "both cgroups after another start", "one is gone")?;
+    running.close_stdin();
+    running.ends_with(23)
+}
+
+fn twenty_with_limits(engine: &Engine) -> Verdict {
+    let start = |_| start_in_cgroup(engine, &["--memory", "32M", "--pids", "9"]);
+    let all: Vec<(Running, PathBuf)> = (0..20).map(start).collect::<Result<_, _>>()?;
+    let mut groups: Vec<&PathBuf> = all.iter().map(|(_, group)| group).collect();
+    groups.sort();
+    groups.dedup();
+    equal("twenty at once", "their cgroups", 20, groups.len())?;
+    all.into_iter().try_for_each(|(mut running, _)| {
+        running.close_stdin();
+        running.ends_with(23)
+    })
+}
+
+fn beside_a_busy_cgroup(engine: &Engine) -> Verdict {
+    // As in a login session: the shell, and so the engine, in a cgroup that hands down nothing. (To
+    // ada's checks this is so throughout.)
+    let above = Path::new("/sys/fs/cgroup/above");
+    let session = above.join("session");
+    let script = format!("mkdir -p {0}; echo $$ > {0}/cgroup.procs", session.display());
+    let line = "engine --memory 64M --pids 9 /bin/cat /sys/fs/cgroup/pids.max";
+    let outcome = on_changed_machine(engine, &script, line);
+    fs::remove_dir(session)?;
+    fs::remove_dir(above)?;
+    outcome?.ends_with(0)?.prints("9\n")?;
+    Ok(())
+}
+
+fn not_delegated(engine: &Engine) -> Verdict {
+    let script = "echo $$ > /sys/fs/cgroup/cgroup.procs";
+    let line = "engine --memory 64M /bin/echo started";
+    let outcome = on_changed_machine(engine, script, line)?;
+    let cure = ["Permission denied", "delegated", "./just vm"];
+    outcome.ends_with(125)?.prints("")?.complains_of(&cure)?;
+    let script = format!("{script}; mount -t tmpfs none /run; mkdir -p /run/systemd/system");
+    let outcome = on_changed_machine(engine, &script, line)?;
+    let cure = ["Permission denied", "systemd-run --user --scope --property=Delegate=yes"];
+    outcome.ends_with(125)?.prints("")?.complains_of(&cure)
+}
+
+fn version_1(engine: &Engine) -> Verdict {
+    // As on a hybrid machine: version 2 is there, but elsewhere and without controllers.
+    let script = "mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/unified
+                  mount -t cgroup2 none /sys/fs/cgroup/unified";
+    for option in ["--memory 64M", "--cpus 0.5", "--pids 9"] {
+        let line = format!("engine {option} /bin/echo started");
+        let outcome = on_changed_machine(engine, script, &line)?;
+        outcome.ends_with(125)?.prints("")?.complains_of(&["cgroup v2", "./just vm"])?;
+    }
+    on_changed_machine(engine, script, "engine /bin/echo started")?
+        .ends_with(0)?
+        .prints("started\n")?;
+    Ok(())
+}
+
+/// Runs the engine, inside a container that it has made with `options`, with options and a command.
+fn inside_itself(engine: &Engine, options: &[&str], inner: &[&str]) -> Result<Outcome, Failure> {
+    let root = Path::new(ROOTFS);
+    let small = root.join("fixture/inner");
+    fs::create_dir_all(&small)?;
+    fs::copy(root.join("bin/probe"), small.join("probe"))?;
+    fs::copy(&engine.binary, root.join("fixture/engine"))?;
+    own(&small, engine.caller)?;
+    let nested = ["/fixture/engine", "--rootfs", "/fixture/inner"];
+    let outcome = engine.run([options, &nested, inner].concat());
+    fs::remove_dir_all(&small)?;
+    fs::remove_file(root.join("fixture/engine"))?;
+    outcome
+}
+
+fn nested_limits(engine: &Engine) -> Verdict {
+    let inner = ["--memory", "32M", "/probe", "exit", "7"];
+    let outcome = inside_itself(engine, &["--memory", "64M"], &inner)?;
+    outcome.ends_with(125)?.complains_of(&["Read-only", "to the outermost"])?;
+    let outcome = inside_itself(engine, &[], &inner)?;
+    outcome.ends_with(125)?.complains_of(&["cgroup v2"])
+}
+
+fn nested_without(engine: &Engine) -> Verdict {
+    inside_itself(engine, &["--memory", "64M"], &["/probe", "exit", "7"])?.ends_with(7)?;
+    Ok(())
+}
