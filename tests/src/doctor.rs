@@ -77,7 +77,7 @@ pub fn run() -> Result<u8, Error> {
     print([user_namespace, host::subordinate_ids(&user, unprivileged)]);
 
     println!("\nLimits and layers");
-    print(cgroups::findings(&user));
+    print(cgroups::findings());
     print([overlay::finding(&user, can)]);
 
     println!("\nTools");

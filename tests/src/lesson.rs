@@ -44,8 +44,11 @@ pub const LESSONS: &[Lesson] = &[
     lesson(5, &["write"], "/uid_map>"),
     lesson(5, &["write"], "/gid_map>"),
     lesson(5, &["write"], "/setgroups>"),
+    lesson(5, &["sendto"], ""),
     lesson(5, &["setuid", "setgid", "setresuid", "setresgid", "setgroups"], ""),
-    lesson(6, FORKS, "CLONE_NEWCGROUP"),
+    lesson(6, &["unshare"], "CLONE_NEWCGROUP"),
+    lesson(6, &["mount"], "\"cgroup2\""),
+    lesson(6, &["statfs"], "/sys/fs/cgroup"),
     lesson(6, FORKS, "CLONE_INTO_CGROUP"),
     lesson(6, CGROUP_FILES, "/sys/fs/cgroup/"),
 ];

@@ -55,14 +55,19 @@ impl Plan {
     }
 
     fn for_callers(step: u8, first: u8) -> Vec<Plan> {
-        let plan = |called_by| Plan {
+        let plan = |called_by, first| Plan {
             program: format!("step{step}"),
             step,
             stages: first..=step,
             called_by,
         };
-        let ada = (step >= FIRST_FOR_ORDINARY).then(|| plan(CalledBy::Ada));
-        ada.into_iter().chain([plan(CalledBy::Root)]).collect()
+        // The promises of the first stages again, for an ordinary caller: that once is enough.
+        let first_for_ada = match step == FIRST_FOR_ORDINARY {
+            true => first,
+            false => first.max(FIRST_FOR_ORDINARY),
+        };
+        let ada = (step >= FIRST_FOR_ORDINARY).then(|| plan(CalledBy::Ada, first_for_ada));
+        ada.into_iter().chain([plan(CalledBy::Root, first)]).collect()
     }
 
     /// The negative control of a stage: its new checks on the step before, which can't pass them.

@@ -12,9 +12,9 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// What the checks of a step show, each in a snapshot of its own.
-    pub fn shown(&mut self, step: u8, reports: &[Report]) {
-        for report in reports {
+    /// What the `wanted` checks of a step show, each in a snapshot of its own.
+    pub fn shown(&mut self, step: u8, reports: &[Report], wanted: impl Fn(&Report) -> bool) {
+        for report in reports.iter().filter(|report| wanted(report)) {
             if let Some(text) = &report.shown {
                 self.compare(&format!("step{step}-{}", report.name), text);
             }

@@ -1,9 +1,10 @@
 //! The ids that an administrator has set aside for a user: /etc/subuid and /etc/subgid.
 
+use std::fmt::{self, Display};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Uid, getuid};
+use nix::unistd::Uid;
 use shared::Error;
 
 /// A range of ids on the host (subuid(5)).
@@ -22,11 +23,23 @@ pub struct Subordinate {
     pub newgidmap: PathBuf,
 }
 
+/// What a user lacks, and the cure.
+#[derive(Debug)]
+pub struct Missing {
+    pub what: String,
+    pub cure: String,
+}
+
+impl Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.cure)
+    }
+}
+
 impl Subordinate {
-    /// What the caller has; the inner error says what is missing, and the cure. The outer one is for
-    /// a file that nobody can have meant so.
-    pub fn of_caller() -> Result<Result<Subordinate, String>, Error> {
-        let (uid, name) = (getuid(), name_of(getuid()));
+    /// What a user has, or lacks. The outer error is for a file that nobody can have meant so.
+    pub fn of(uid: Uid) -> Result<Result<Subordinate, Missing>, Error> {
+        let name = name_of(uid);
         let ranges = |file| ranges(file, &fs::read_to_string(file).unwrap_or_default(), &name, uid);
         let (uids, gids) = (ranges("/etc/subuid")?, ranges("/etc/subgid")?);
         for (file, ranges, option) in
@@ -34,13 +47,29 @@ impl Subordinate {
         {
             if ranges.is_empty() {
                 let cure = format!("sudo usermod --add-sub{option} 100000-165535 {name}");
-                return Ok(Err(format!("{file} has no range for {name}: {cure}")));
+                return Ok(Err(Missing { what: format!("{file} has no range for {name}"), cure }));
             }
         }
         let (Some(newuidmap), Some(newgidmap)) = (find("newuidmap"), find("newgidmap")) else {
-            return Ok(Err("newuidmap or newgidmap is missing: sudo apt install uidmap".into()));
+            let what = "newuidmap or newgidmap is missing".into();
+            return Ok(Err(Missing { what, cure: "sudo apt install uidmap".into() }));
         };
+        // They are root's, with the set-user-ID bit; for such a process the kernel ignores it.
+        if let Some((what, cure)) = gains_no_privilege() {
+            return Ok(Err(Missing { what: what.into(), cure: cure.into() }));
+        }
         Ok(Ok(Subordinate { uids, gids, newuidmap, newgidmap }))
+    }
+}
+
+/// Why no program that this process starts gets more privileges than it has (execve(2)).
+fn gains_no_privilege() -> Option<(&'static str, &'static str)> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let value = |key| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("0");
+    match (value("TracerPid:\t"), value("NoNewPrivs:\t")) {
+        ("0", "0") => None,
+        ("0", _) => Some(("newuidmap is powerless under no_new_privs", "start it without")),
+        _ => Some(("newuidmap is powerless under a tracer", "trace as root")),
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use clap::ValueEnum;
 use nix::errno::Errno;
-use nix::unistd::{Pid, getegid, geteuid, setgroups};
+use nix::unistd::{Pid, getegid, geteuid, getuid, setgroups};
 use shared::{Error, Explain};
 
 use crate::restrictions::{APPARMOR, Restrictions};
@@ -36,7 +36,7 @@ pub fn map_ids(child: Pid, userns: Userns) -> Result<(), Error> {
     if geteuid().is_root() {
         return map_all(child);
     }
-    match Subordinate::of_caller()? {
+    match Subordinate::of(getuid())? {
         Ok(ids) => {
             let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
             map_range(&ids.newuidmap, child, uid, &ids.uids)?;

@@ -21,6 +21,7 @@ promises! { stage 5:
     single_without_range for Ada "without a range in /etc/subuid one id is mapped"
     no_range for Ada "--userns range without a range names the file and how to get one"
     no_newuidmap for Ada "--userns range without newgidmap names the package"
+    traced for Ada "under strace, where newuidmap has no power, one id is mapped"
     range_taken_twice for Ada "a range that somebody else has, too, is refused"
     mapping_fails for Ada "when the ids can't be mapped: one line, status 125, nothing left"
     file_is_the_callers for Ada "a file made inside belongs to the caller outside"
@@ -120,6 +121,13 @@ fn no_newuidmap(engine: &Engine) -> Verdict {
     let line = "engine --userns range /bin/echo started";
     let outcome = on_changed_machine(engine, "mount --bind /dev/null /usr/bin/newgidmap", line)?;
     outcome.ends_with(125)?.prints("")?.complains_of(&["newgidmap", "apt install uidmap"])
+}
+
+fn traced(engine: &Engine) -> Verdict {
+    let mut command = Command::new("/usr/bin/strace");
+    command.args(["-f", "-o", "/dev/null"]).arg(&engine.binary);
+    command.args(["/bin/sh", "-c", SHOW_MAPS]);
+    has_maps(&Outcome::of(called_by(engine.caller, command), b"")?, &["0 1000 1"; 2])
 }
 
 fn range_taken_twice(engine: &Engine) -> Verdict {

@@ -13,6 +13,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::utsname::uname;
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getegid, geteuid, getpid};
+use step5::subordinate::{Missing, Range, Subordinate};
 
 use super::child::{Call, Failure, become_ordinary, in_child};
 use super::{Finding, Verdict};
@@ -130,43 +131,27 @@ pub fn subordinate_ids(user: &User, user_namespaces_work: bool) -> Finding {
     if is_root() && env::var_os("SUDO_UID").is_none() {
         return Finding::new(Verdict::NotTried, name, "root needs none: ask as the user who would");
     }
-    let missing = |what: &str, cure: String| Finding::new(Verdict::No, name, what).cure(cure);
-    let (Some(uids), Some(gids)) = (range("/etc/subuid", user), range("/etc/subgid", user)) else {
-        let what = format!("{} has none in /etc/subuid or /etc/subgid", user.name);
-        let ids = "--add-subuids 100000-165535 --add-subgids 100000-165535";
-        return missing(&what, format!("sudo usermod {ids} {}", user.name));
+    let no = |what: String, cure: String| Finding::new(Verdict::No, name, what).cure(cure);
+    let ids = match Subordinate::of(user.uid) {
+        Ok(Ok(ids)) => ids,
+        Ok(Err(Missing { what, cure })) => return no(what, cure),
+        Err(error) => return no(error.to_string(), "mend the file, as root".to_owned()),
     };
-    if on_path("newuidmap").is_none() || on_path("newgidmap").is_none() {
-        return missing("newuidmap or newgidmap is missing", "sudo apt install uidmap".to_owned());
-    }
-    match in_child(|| become_ordinary(user).and_then(|()| map_ids(&uids, &gids))) {
+    match in_child(|| become_ordinary(user).and_then(|()| map_ids(&ids))) {
         Ok(()) => {
-            let detail = format!("mapped {} uids from {} on, and gids", uids.1, uids.0);
+            let Range { first, count } = ids.uids[0];
+            let detail = format!("mapped {count} uids from {first} on, and gids");
             Finding::new(Verdict::Yes, name, detail)
         }
-        Err(failure) => missing(
-            &failure.to_string(),
+        Err(failure) => no(
+            failure.to_string(),
             "newuidmap and newgidmap need their privilege back: sudo apt install --reinstall uidmap".to_owned(),
         ),
     }
 }
 
-/// The user's first range in /etc/subuid or /etc/subgid: where it starts and how many there are.
-fn range(file: &str, user: &User) -> Option<(String, String)> {
-    find_range(&fs::read_to_string(file).ok()?, user)
-}
-
-fn find_range(text: &str, user: &User) -> Option<(String, String)> {
-    text.lines().find_map(|line| {
-        let (owner, range) = line.split_once(':')?;
-        let (start, count) = range.split_once(':')?;
-        let is_users = owner == user.name || owner == user.uid.to_string();
-        is_users.then(|| (start.trim().to_owned(), count.trim().to_owned()))
-    })
-}
-
 /// Has newuidmap and newgidmap map the ranges into the user namespace of a child.
-fn map_ids(uids: &(String, String), gids: &(String, String)) -> Result<(), Failure> {
+fn map_ids(ids: &Subordinate) -> Result<(), Failure> {
     let (mut ready, mut is_ready) = io::pipe().call("pipe")?;
     let (mut end, ending) = io::pipe().call("pipe")?;
     // SAFETY: this process has one thread.
@@ -182,15 +167,16 @@ fn map_ids(uids: &(String, String), gids: &(String, String)) -> Result<(), Failu
     };
     drop(is_ready);
     ready.read_exact(&mut [0]).call("unshare CLONE_NEWUSER")?;
-    let mapped = ["newuidmap", "newgidmap"].into_iter().zip([uids, gids]).try_for_each(
-        |(program, (start, count))| {
-            let pid = child.to_string();
-            let output =
-                Command::new(program).args([&pid, "1", start, count]).output().call(program)?;
-            let refused = Err(Failure { errno: Errno::EPERM, call: program.to_owned() });
-            if output.status.success() { Ok(()) } else { refused }
-        },
-    );
+    let programs = [(&ids.newuidmap, ids.uids[0]), (&ids.newgidmap, ids.gids[0])];
+    let mapped = programs.into_iter().try_for_each(|(program, Range { first, count })| {
+        let name = program.display();
+        let mut command = Command::new(program);
+        command.args([child.to_string(), "1".into(), first.to_string(), count.to_string()]);
+        match command.output().call(&name)?.status.success() {
+            true => Ok(()),
+            false => Err(Failure { errno: Errno::EPERM, call: name.to_string() }),
+        }
+    });
     drop(ending);
     waitpid(child, None).call("wait4")?;
     mapped
@@ -259,25 +245,4 @@ pub fn kvm() -> Finding {
 
 fn text(error: &io::Error) -> &'static str {
     Errno::from_raw(error.raw_os_error().unwrap_or_default()).desc()
-}
-
-#[cfg(test)]
-mod tests {
-    use nix::unistd::{Gid, Uid};
-
-    use super::{User, find_range};
-
-    #[test]
-    fn ranges_are_found_by_name_and_by_number() {
-        let user = |name: &str, uid| User {
-            uid: Uid::from_raw(uid),
-            gid: Gid::from_raw(uid),
-            name: name.to_owned(),
-        };
-        let file = "ann:100000:65536\n1002:165536:65536\n";
-        let range = |start: &str| Some((start.to_owned(), "65536".to_owned()));
-        assert_eq!(find_range(file, &user("ann", 1001)), range("100000"));
-        assert_eq!(find_range(file, &user("bob", 1002)), range("165536"));
-        assert_eq!(find_range(file, &user("an", 1003)), None);
-    }
 }
