@@ -13,7 +13,7 @@ use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::socket::{MsgFlags, send};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, execvp, sethostname};
 use shared::{Error, Explain};
 use step1::signals;
@@ -62,22 +62,14 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 
 /// Gives the child its ids, then the word to go on. Without them it is nobody, and waits.
 fn release(child: Pid, userns: Userns, line: &UnixStream) -> Result<(), Error> {
-    let dead = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    match userns::map_ids(child, userns) {
-        Ok(()) => {
-            let _ = send(line.as_raw_fd(), b"!", MsgFlags::MSG_NOSIGNAL);
-            Ok(())
-        }
-        // Somebody has killed it: `supervise` will tell.
-        Err(_) if waitid(Id::Pid(child), dead) != Ok(WaitStatus::StillAlive) => Ok(()),
-        Err(error) => {
-            // It must not go on, nor outlive us.
-            kill(child, Signal::SIGKILL)
-                .and_then(|()| waitpid(child, None))
-                .explain("end the child")?;
-            Err(error)
-        }
-    }
+    userns::map_ids(child, userns).inspect_err(|_| {
+        // It must not go on, nor outlive us, and what went wrong is for the engine to tell.
+        let _ = kill(child, Signal::SIGKILL);
+        let _ = waitpid(child, None);
+    })?;
+    // If somebody has killed it, `supervise` will tell.
+    let _ = send(line.as_raw_fd(), b"!", MsgFlags::MSG_NOSIGNAL);
+    Ok(())
 }
 
 /// Returns when the child has become the command, or has failed: exec and exit close its end.

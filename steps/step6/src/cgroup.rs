@@ -2,7 +2,7 @@
 //! files (cgroups(7); "cgroup-v2" in the kernel's documentation).
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -226,10 +226,14 @@ fn remove_stale() {
 /// Kills what lives in a group, and removes it with the groups inside.
 fn remove(group: &Path) -> io::Result<()> {
     fs::write(group.join("cgroup.kill"), "1")?;
-    let events = File::open(group.join("cgroup.events"))?;
-    // A killed process takes a moment to die. The kernel calls when the last one has.
+    // A killed process takes a moment to die. When the last one has, the kernel wakes who has read
+    // this file and polls it.
+    let mut events = File::open(group.join("cgroup.events"))?;
     for _ in 0..50 {
-        if fs::read_to_string(group.join("cgroup.events"))?.contains("populated 0") {
+        let mut text = String::new();
+        events.rewind()?;
+        events.read_to_string(&mut text)?;
+        if text.contains("populated 0") {
             break;
         }
         poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)], 100u16)?;

@@ -10,8 +10,8 @@ use shared::size;
 const PERIOD: u64 = 100_000;
 /// The least processor time in a period that the kernel takes, in microseconds.
 const LEAST_QUOTA: u64 = 1000;
-/// The least memory that a container can be born with, in bytes.
-const LEAST_MEMORY: u64 = 1 << 20;
+/// The least memory that a container gets, in bytes: as in Docker. Less might not do for its birth.
+const LEAST_MEMORY: u64 = 6 << 20;
 /// The most processes that a 64-bit Linux can have (PID_MAX_LIMIT).
 const MOST_PIDS: u32 = 4 << 20;
 
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn memory_is_whole_pages_and_enough() {
-        assert_eq!(memory("2000000"), Ok(1_998_848));
-        assert!(memory("0").unwrap_err().contains("1 MiB at least"));
+        assert_eq!(memory("10000000"), Ok(9_998_336));
+        assert!(memory("0").unwrap_err().contains("6 MiB at least"));
         assert!(memory("64X").unwrap_err().contains("64M"));
     }
 
