@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::kill;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use nix::sys::statvfs::FsFlags;
 use nix::unistd::{AccessFlags, Pid, eaccess, getpid};
 use shared::{Error, Explain, size};
 use step4::rootfs;
@@ -100,13 +101,15 @@ pub fn mount_cgroup(rootfs: &Path) -> Result<(), Error> {
     rootfs::mount_new("cgroup2", &place, rootfs::STRICT | MsFlags::MS_RDONLY, "")
 }
 
+/// Looks whether there are cgroups to work with: not those of version 1, and not a container's.
 fn require_version_2() -> Result<(), Error> {
-    match statfs(ROOT) {
-        Ok(found) if found.filesystem_type() == CGROUP2_SUPER_MAGIC => Ok(()),
-        _ => Err(Error::new(format!(
-            "a limit needs cgroup v2 on {ROOT}: here only the VM has it (./just vm step 6 …)"
-        ))),
-    }
+    let found = statfs(ROOT).ok().filter(|found| found.filesystem_type() == CGROUP2_SUPER_MAGIC);
+    let why = match found.map(|found| found.flags().contains(FsFlags::ST_RDONLY)) {
+        Some(false) => return Ok(()),
+        Some(true) => "a writable /sys/fs/cgroup: a container has none, so limit the outermost one",
+        None => "cgroup v2 on /sys/fs/cgroup: here only the VM has it (./just vm step 6 …)",
+    };
+    Err(Error::new(format!("a limit needs {why}")))
 }
 
 /// Puts the limits on the outer group, and on an inner one, which it gives.
@@ -150,8 +153,7 @@ fn make_in_best_place(controllers: &[&str]) -> Result<PathBuf, Error> {
     Err(refusal
         .expect("there is at least the caller's group")
         .cure(Errno::EACCES, delegate)
-        .cure(Errno::EBUSY, delegate)
-        .cure(Errno::EROFS, "a container can't give limits: give them to the outermost one"))
+        .cure(Errno::EBUSY, delegate))
 }
 
 /// The caller's group and those that it lies in, from below.
@@ -165,6 +167,9 @@ fn places() -> Result<Vec<PathBuf>, Error> {
 /// Lets the groups below `group` have controllers. A group can hand down only what it was handed
 /// itself, so this goes from the top to the bottom.
 fn hand_down(group: &Path, controllers: &[&str]) -> Result<(), Error> {
+    if has_processes(group) {
+        return Err(Errno::EBUSY).explain(format_args!("divide {group:?}, which has processes"));
+    }
     let path = group.join("cgroup.subtree_control");
     let on = fs::read_to_string(&path).explain(format_args!("read {path:?}"))?;
     let is_off = |name: &&str| !on.split_whitespace().any(|other| other == *name);
@@ -176,6 +181,17 @@ fn hand_down(group: &Path, controllers: &[&str]) -> Result<(), Error> {
         hand_down(above, &missing)?;
     }
     write(&path, &format!("+{}", missing.join(" +")))
+}
+
+/// Whether a group has processes of its own. The root of all groups may, so for it the answer is no.
+///
+/// We don't wait for the kernel to say EBUSY. From a group with processes it would hand down `pids`
+/// and `cpu`, and turn it into the top of a "threaded" tree, whose groups are for single threads.
+fn has_processes(group: &Path) -> bool {
+    let read = |file| fs::read_to_string(group.join(file));
+    // The root has no type (cgroups(7), "Threaded mode").
+    let Ok(kind) = read("cgroup.type") else { return false };
+    kind.trim_end() != "domain" || read("cgroup.procs").is_ok_and(|text| !text.is_empty())
 }
 
 /// Writes limits, and reads back whether they are kept.

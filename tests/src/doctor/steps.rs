@@ -56,9 +56,8 @@ fn steps_in(directory: &Path) -> Vec<PathBuf> {
 
 /// What to say of this step, and whether it runs here. `sudo`: whether it works unasked; None for root.
 fn try_step(step: &Path, sudo: Option<&Result<(), String>>) -> Result<(String, bool), Error> {
-    let own = match run(Command::new(step), step)? {
-        Ok(()) if is_root() => return Ok(("runs here (tried as root)".to_owned(), true)),
-        Ok(()) => return Ok(("runs here".to_owned(), true)),
+    let own = match run(Command::new(step), step, &[])? {
+        Ok(()) => return with_limits(step),
         Err(error) => error,
     };
     match sudo {
@@ -67,12 +66,27 @@ fn try_step(step: &Path, sudo: Option<&Result<(), String>>) -> Result<(String, b
         Some(Ok(())) => {
             let mut command = Command::new("sudo");
             command.arg("-n").arg("--").arg(step);
-            Ok(match run(command, step)? {
+            Ok(match run(command, step, &[])? {
                 Ok(()) => ("runs only as root (tried through sudo)".to_owned(), true),
                 Err(as_root) => (format!("only in the VM: {as_root} (as root)"), false),
             })
         }
     }
+}
+
+/// What to say of a step that runs here: whether its limits work, too, if it has any.
+fn with_limits(step: &Path) -> Result<(String, bool), Error> {
+    let limits = ["--memory", "64M", "--cpus", "0.5", "--pids", "64"];
+    let as_whom = if is_root() { " (tried as root)" } else { "" };
+    let has_limits =
+        String::from_utf8_lossy(&finish_step(step, "--help")?.stdout).contains(limits[0]);
+    if !has_limits {
+        return Ok((format!("runs here{as_whom}"), true));
+    }
+    Ok(match run(Command::new(step), step, &limits)? {
+        Ok(()) => (format!("runs here, limits and all{as_whom}"), true),
+        Err(error) => (format!("runs here, but without limits{as_whom}: {error}"), false),
+    })
 }
 
 /// Whether sudo works without a password; if not, what it said.
@@ -83,14 +97,15 @@ fn try_sudo() -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(last_line(&output)) }
 }
 
-/// Lets the step run a command, itself with --version: it is static, so it runs in any root filesystem.
+/// Lets the step, with these options, run a command, itself with --version: it is static, so it runs in any root filesystem.
 /// The inner result is the step's own error.
-fn run(mut command: Command, step: &Path) -> Result<Result<(), String>, Error> {
+fn run(mut command: Command, step: &Path, options: &[&str]) -> Result<Result<(), String>, Error> {
+    command.args(options);
     let name = step.file_name().unwrap_or_default();
-    let options = finish_step(step, "--help")?;
+    let help = finish_step(step, "--help")?;
     // Removed again at the end of this function, whatever happens in it.
     let rootfs;
-    if String::from_utf8_lossy(&options.stdout).contains("--rootfs") {
+    if String::from_utf8_lossy(&help.stdout).contains("--rootfs") {
         rootfs = Rootfs::make(step, name)?;
         command.arg("--rootfs").arg(&rootfs.0).arg(Path::new("/").join(name));
     } else {
