@@ -99,7 +99,7 @@ pub fn mount_point(parent: &Path, name: &str) -> Result<PathBuf, Error> {
     match fs::create_dir(&path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         result => result.explain(format_args!("make the directory {path:?}")).map_err(|error| {
-            error.cure(Errno::EACCES, "`./just rootfs` makes a root of your own")
+            error.cure(Errno::EACCES, "`./just rootfs busybox DIR` makes one of your own")
         })?,
     }
     // The mount would land where the link leads, and the container keep what lies here.

@@ -54,7 +54,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         ForkResult::Parent { child } => {
             drop(childs_end);
             release(child, options.userns, &engines_end)?;
-            wait_for_exec(engines_end)?;
+            wait_for_exec(engines_end);
             signals::supervise(child, pid1::pass_on)
         }
     }
@@ -73,9 +73,10 @@ fn release(child: Pid, userns: Userns, line: &UnixStream) -> Result<(), Error> {
 }
 
 /// Returns when the child has become the command, or has failed: exec and exit close its end.
-fn wait_for_exec(mut child: UnixStream) -> Result<(), Error> {
+fn wait_for_exec(mut child: UnixStream) {
     // Signals wait meanwhile. Sent now, to a PID 1 that has no handlers yet, they would be lost.
-    io::copy(&mut child, &mut io::sink()).explain("wait for the child").map(drop)
+    // However this ends, nobody holds the other end any more.
+    let _ = io::copy(&mut child, &mut io::sink());
 }
 
 /// The child: what it still is until it becomes the command.

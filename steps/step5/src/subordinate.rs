@@ -40,16 +40,17 @@ impl Subordinate {
     /// What a user has, or lacks. The outer error is for a file that nobody can have meant so.
     pub fn of(uid: Uid) -> Result<Result<Subordinate, Missing>, Error> {
         let name = name_of(uid);
-        let ranges = |file| ranges(file, &fs::read_to_string(file).unwrap_or_default(), &name, uid);
-        let (uids, gids) = (ranges("/etc/subuid")?, ranges("/etc/subgid")?);
-        for (file, ranges, option) in
-            [("/etc/subuid", &uids, "uids"), ("/etc/subgid", &gids, "gids")]
-        {
-            if ranges.is_empty() {
-                let cure = format!("sudo usermod --add-sub{option} 100000-165535 {name}");
+        let read = |file| fs::read_to_string(file).unwrap_or_default();
+        let mut found = Vec::new();
+        for (file, kind) in [("/etc/subuid", "subuids"), ("/etc/subgid", "subgids")] {
+            let own = ranges(file, kind, &read(file), &name, uid)?;
+            if own.is_empty() {
+                let cure = format!("sudo usermod --add-{kind} {} {name}", free(&read(file)));
                 return Ok(Err(Missing { what: format!("{file} has no range for {name}"), cure }));
             }
+            found.push(own);
         }
+        let (gids, uids) = (found.pop().unwrap_or_default(), found.pop().unwrap_or_default());
         let (Some(newuidmap), Some(newgidmap)) = (find("newuidmap"), find("newgidmap")) else {
             let what = "newuidmap or newgidmap is missing".into();
             return Ok(Err(Missing { what, cure: "sudo apt install uidmap".into() }));
@@ -86,7 +87,7 @@ fn name_of(uid: Uid) -> String {
 
 /// The user's ranges in such a file, given by name or by number. One that somebody else has, too, is
 /// an error: each of the two could kill the other's containers and read their files.
-fn ranges(file: &str, text: &str, name: &str, uid: Uid) -> Result<Vec<Range>, Error> {
+fn ranges(file: &str, kind: &str, text: &str, name: &str, uid: Uid) -> Result<Vec<Range>, Error> {
     let is_own = |owner: &str| owner == name || owner == uid.to_string();
     let lines: Vec<(&str, Range)> = text.lines().filter_map(parse).collect();
     for (number, (owner, range)) in lines.iter().enumerate() {
@@ -94,13 +95,22 @@ fn ranges(file: &str, text: &str, name: &str, uid: Uid) -> Result<Vec<Range>, Er
         let Some((other, _)) = earlier.filter(|(other, _)| is_own(owner) || is_own(other)) else {
             continue;
         };
-        let Range { first, count } = range;
+        let (first, count) = (range.first, range.count);
+        let last = u64::from(first) + u64::from(count) - 1;
         return Err(Error::new(format!(
-            "{file} gives {first}:{count} to {owner}, but some of it to {other} already: \
-             change one of the two lines, as root"
+            "{file} gives {first}:{count} to {owner}, but some of it to {other} already (sudo \
+             usermod --del-{kind} {first}-{last} --add-{kind} {} {owner})",
+            free(text)
         )));
     }
     Ok(lines.into_iter().filter(|(owner, _)| is_own(owner)).map(|(_, range)| range).collect())
+}
+
+/// A range that nobody has, as usermod(8) takes it, of the usual size.
+fn free(text: &str) -> String {
+    let ends = text.lines().filter_map(parse).map(|(_, range)| end(&range));
+    let first = ends.max().unwrap_or_default().max(100_000);
+    format!("{first}-{}", first + 65535)
 }
 
 /// A line, `NAME:FIRST:COUNT`; None for what is no such line, as newuidmap takes it.
@@ -112,8 +122,12 @@ fn parse(line: &str) -> Option<(&str, Range)> {
 }
 
 fn overlap(a: &Range, b: &Range) -> bool {
-    let end = |range: &Range| u64::from(range.first) + u64::from(range.count);
     u64::from(a.first) < end(b) && u64::from(b.first) < end(a)
+}
+
+/// The first id after a range.
+fn end(range: &Range) -> u64 {
+    u64::from(range.first) + u64::from(range.count)
 }
 
 /// A program of the host's. PATH may be one meant for the container, so the usual place counts, too.
@@ -128,7 +142,8 @@ mod tests {
     use super::*;
 
     fn of(text: &str, name: &str, uid: u32) -> Result<Vec<Range>, String> {
-        ranges("/etc/subuid", text, name, Uid::from_raw(uid)).map_err(|error| error.to_string())
+        ranges("/etc/subuid", "subuids", text, name, Uid::from_raw(uid))
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -142,12 +157,20 @@ mod tests {
     }
 
     #[test]
+    fn a_free_range_is_nobodys() {
+        assert_eq!(free(""), "100000-165535");
+        assert_eq!(free("ann:5:5\n"), "100000-165535");
+        assert_eq!(free("ann:200000:10\nbob:100000:65536\n"), "200010-265545");
+    }
+
+    #[test]
     fn a_range_taken_twice_is_an_error_for_both_and_for_nobody_else() {
         let file = "ann:100000:65536\nbob:165535:10\neve:300000:65536\n";
         assert!(
             of(file, "ann", 1).unwrap_err().contains("165535:10 to bob, but some of it to ann")
         );
-        assert!(of(file, "bob", 2).unwrap_err().contains("/etc/subuid"));
+        let cure = "--del-subuids 165535-165544 --add-subuids 365536-431071 bob";
+        assert!(of(file, "bob", 2).unwrap_err().contains(cure));
         assert!(of(file, "eve", 3).is_ok());
         assert!(of("ann:5:1\nann:5:1\n", "ann", 1).is_err());
         assert!(of("ann:5:1\nbob:6:1\n", "ann", 1).is_ok());

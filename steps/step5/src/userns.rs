@@ -17,7 +17,7 @@ use crate::subordinate::{Range, Subordinate};
 /// Which ids a container gets.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub enum Userns {
-    /// `range` where that is possible, else `single`
+    /// `range` if the caller has one and the programs for it, else `single`
     Auto,
     /// 0 is the caller; from 1 on, the caller's ranges in /etc/subuid and /etc/subgid
     Range,
@@ -102,10 +102,10 @@ fn map_range(newidmap: &Path, child: Pid, own: u32, ranges: &[Range]) -> Result<
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().last().map_or_else(|| output.status.to_string(), str::to_string);
     let cure = match said.contains("Operation not permitted") {
-        true => " (it lost its privilege: sudo apt install --reinstall uidmap)",
-        false => "",
+        true => "it lost its privilege: sudo apt install --reinstall uidmap; or --userns single",
+        false => "--userns single works without it",
     };
-    Err(Error::new(format!("cannot map the container's ids: {said}{cure}")))
+    Err(Error::new(format!("cannot map the container's ids: {said} ({cure})")))
 }
 
 /// All of a map in one write, as the kernel asks for: there is no second one.

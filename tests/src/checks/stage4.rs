@@ -330,13 +330,18 @@ fn debian_job_control(engine: &Engine) -> Verdict {
     terminal.enter("PS1=in''side: ; echo pid=$$")?;
     terminal.wait_for("pid=1\r\n")?;
     terminal.wait_for("inside:")?;
-    terminal.enter("sleep 305")?;
-    thread::sleep(Duration::from_millis(300));
+    terminal.enter("sh -c 'echo be\"\"gin; exec cat'")?;
+    terminal.wait_for("begin\r\n")?;
     terminal.press("\x1a")?;
     terminal.wait_for("Stopped")?;
-    terminal.enter("jobs -l; bg; fg")?;
-    terminal.wait_for("sleep 305\r\n")?;
+    terminal.wait_for("inside:")?;
+    terminal.enter("fg")?;
+    terminal.wait_for("exec cat'\r\n")?;
     thread::sleep(Duration::from_millis(300));
+    // Once on the way in, and once from cat: so it is in the foreground again.
+    terminal.press("word\n")?;
+    terminal.wait_for("word\r\n")?;
+    terminal.wait_for("word\r\n")?;
     terminal.press("\x03")?;
     terminal.wait_for("inside:")?;
     terminal.enter("echo \"<$?>\"; exit 8")?;

@@ -12,11 +12,13 @@ use super::engine::{Caller, Engine, Outcome, called_by};
 use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::{ROOTFS, own};
 use super::running::Running;
+use super::terminal::Terminal;
 
 promises! { stage 5:
     user_namespace "the container has a user namespace of its own"
     root_inside for Ada "the command is root inside, and its caller outside"
     id_maps "the maps: root is the caller, the rest the caller's range (root: all ids as they are)"
+    ranges_of_groups for Ada "users from the ranges in /etc/subuid, groups from those in /etc/subgid"
     single_id for Ada "--userns single: one id, setgroups denied, and chown fails"
     single_without_range for Ada "without a range in /etc/subuid one id is mapped"
     no_range for Ada "--userns range without a range names the file and how to get one"
@@ -83,6 +85,15 @@ fn id_maps(engine: &Engine) -> Verdict {
     has_maps(&engine.sh(SHOW_MAPS)?, expected)
 }
 
+fn ranges_of_groups(engine: &Engine) -> Verdict {
+    let script =
+        "mount -t tmpfs none /mnt; printf 'ada:300000:1000\\nada:400000:5\\n' > /mnt/subgid
+                  mount --bind /mnt/subgid /etc/subgid";
+    let line = format!("engine /bin/sh -c '{SHOW_MAPS}'");
+    let maps = ["0 1000 1", "1 100000 65536", "0 1000 1", "1 300000 1000", "1001 400000 5"];
+    has_maps(&on_changed_machine(engine, script, &line)?, &maps)
+}
+
 fn single_id(engine: &Engine) -> Verdict {
     let script = format!("{SHOW_MAPS} /proc/self/setgroups; chown 1000 /tmp 2>&1");
     let outcome = engine.run(["--userns", "single", "/bin/sh", "-c", &script])?;
@@ -107,7 +118,9 @@ pub fn on_changed_machine(engine: &Engine, script: &str, line: &str) -> Result<O
 fn single_without_range(engine: &Engine) -> Verdict {
     let line = format!("engine /bin/sh -c '{SHOW_MAPS}'");
     let outcome = on_changed_machine(engine, "mount --bind /dev/null /etc/subuid", &line)?;
-    has_maps(&outcome, &["0 1000 1"; 2])
+    has_maps(&outcome, &["0 1000 1"; 2])?;
+    // A script's standard error belongs to the command.
+    equal(&outcome.tried, "standard error", "", outcome.stderr.as_str())
 }
 
 fn no_range(engine: &Engine) -> Verdict {
@@ -127,7 +140,13 @@ fn traced(engine: &Engine) -> Verdict {
     let mut command = Command::new("/usr/bin/strace");
     command.args(["-f", "-o", "/dev/null"]).arg(&engine.binary);
     command.args(["/bin/sh", "-c", SHOW_MAPS]);
-    has_maps(&Outcome::of(called_by(engine.caller, command), b"")?, &["0 1000 1"; 2])
+    has_maps(&Outcome::of(called_by(engine.caller, command), b"")?, &["0 1000 1"; 2])?;
+    // Whoever sits at a terminal is told.
+    let binary = engine.binary.to_string_lossy();
+    let line = ["/usr/bin/strace", "-f", "-o", "/dev/null", &binary, "/bin/echo", "started"];
+    let shown = Terminal::start(engine, &line)?.wait_for("started")?;
+    let note = "note: no id but 0";
+    require(shown.contains(note), &line.join(" "), format!("{note:?} on a terminal"), shown)
 }
 
 fn range_taken_twice(engine: &Engine) -> Verdict {

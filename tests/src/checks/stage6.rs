@@ -20,6 +20,7 @@ promises! { stage 6:
     sizes_are_checked "--memory: 0, negative, too large or no size: status 125, and what a size is"
     cpus_are_checked "--cpus: 0, negative, no number or more than there are: status 125, and why"
     pids_are_checked "--pids: 0, negative, no number or too many: status 125, and the range"
+    not_kept "a limit that the kernel does not keep: status 125, nothing run and nothing left"
     limits_are_set "the limits stand in the cgroup's files, and so does that there is no swap"
     sees_its_limits "the container sees itself as /, with its limits, in a read-only /sys/fs/cgroup"
     cgroup_namespace "without limits: a cgroup namespace all the same, and no cgroup"
@@ -70,6 +71,13 @@ fn pids_are_checked(engine: &Engine) -> Verdict {
     refuses(engine, "--pids", &["0", "-1", "4194305", "many", "1.5"], &["from 1 to 4194304"])
 }
 
+fn not_kept(engine: &Engine) -> Verdict {
+    // In pages this is the kernel's word for "no limit", and it says so: `max`.
+    let most = i64::MAX.to_string();
+    let outcome = engine.run(["--memory", &most, "/bin/echo", "started"])?;
+    outcome.ends_with(125)?.prints("")?.complains_of(&["memory.max", "reads \"max\""])
+}
+
 const ALL: [&str; 6] = ["--memory", "64M", "--cpus", "0.5", "--pids", "32"];
 
 /// What stands in the files of a cgroup when these limits are set.
@@ -106,17 +114,22 @@ fn made_by_engine(cgroup: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 fn limits_are_set(engine: &Engine) -> Verdict {
     let (mut running, cgroup) = start_in_cgroup(engine, &ALL)?;
-    let groups = made_by_engine(&cgroup)?;
+    all_stand(&running, &cgroup)?;
+    running.close_stdin();
+    running.ends_with(23)
+}
+
+/// Requires of each limit that it stands in one of the groups that the container can't leave.
+fn all_stand(running: &Running, cgroup: &Path) -> Verdict {
+    let groups = made_by_engine(cgroup)?;
     require(!groups.is_empty(), &running.tried, "a cgroup of its own", cgroup.display())?;
     for (file, value) in SET {
-        // In one of the groups that the container can't leave.
         let read = |group: &PathBuf| fs::read_to_string(group.join(file)).unwrap_or_default();
         let seen: Vec<String> = groups.iter().map(read).collect();
         let is_set = seen.iter().any(|seen| seen.trim() == value);
         require(is_set, &running.tried, format!("{file}: {value}"), format!("{seen:?}"))?;
     }
-    running.close_stdin();
-    running.ends_with(23)
+    Ok(())
 }
 
 fn sees_its_limits(engine: &Engine) -> Verdict {
@@ -253,7 +266,16 @@ fn holds_against_root(engine: &Engine) -> Verdict {
                   probe allocate 100; echo no limit";
     let outcome = engine.run(["--memory", "64M", "/bin/sh", "-c", script])?;
     outcome.ends_with(137)?.prints("")?;
-    Ok(())
+    // The same with all files that hold one.
+    let script = "mount -t cgroup2 none /tmp; for group in /tmp /sys/fs/cgroup; do
+                  mount -o remount,bind,rw $group; for file in $group/*.max; do
+                  echo max > $file; done; done 2>/dev/null; echo tried; read _; exit 24";
+    let mut running =
+        Running::start(engine.command(ALL.iter().copied().chain(["/bin/sh", "-c", script])))?;
+    running.says("tried")?;
+    all_stand(&running, &cgroup_of(&running.inner()?.to_string())?)?;
+    running.close_stdin();
+    running.ends_with(24)
 }
 
 fn other_deaths(engine: &Engine) -> Verdict {
@@ -302,6 +324,15 @@ fn killed_engine_leaves_none(engine: &Engine) -> Verdict {
     running.signal(Signal::SIGKILL)?;
     running.status()?;
     engine.run(["--pids", "9", "/bin/true"])?.ends_with(0)?;
+    machine.is_unchanged()?;
+    // One whose processes take a while to die.
+    let script = "for n in $(seq 200); do sleep 311 & done; echo begin; wait";
+    let args = ["--pids", "250", "/bin/probe", "as", "1000", "/bin/sh", "-c", script];
+    let mut running = Running::start(engine.command(args))?;
+    running.says("begin")?;
+    running.signal(Signal::SIGKILL)?;
+    running.status()?;
+    engine.run(["--pids", "9", "/bin/true"])?.ends_with(0)?;
     machine.is_unchanged()
 }
 
@@ -312,9 +343,11 @@ fn others_stay(engine: &Engine) -> Verdict {
     // Of an engine with a process id that means another process here.
     let foreign = parent.join("slipway-1-99999999");
     fs::create_dir(&foreign)?;
+    own(&foreign, engine.caller)?;
     let next = engine.run(["--pids", "9", "/bin/true"]);
     let stays = foreign.is_dir() && cgroup.is_dir();
-    fs::remove_dir(&foreign)?;
+    // It may have gone: that is what this is about.
+    let _ = fs::remove_dir(&foreign);
     next?.ends_with(0)?;
     require(stays, &running.tried, "both cgroups after another start", "one is gone")?;
     running.close_stdin();
@@ -357,6 +390,14 @@ fn not_delegated(engine: &Engine) -> Verdict {
     let outcome = on_changed_machine(engine, script, line)?;
     let cure = ["Permission denied", "delegated", "./just vm"];
     outcome.ends_with(125)?.prints("")?.complains_of(&cure)?;
+    // Half is not enough: to make groups in one's own, but not to move processes there.
+    let half = Path::new("/sys/fs/cgroup/half");
+    let half_script = "mkdir -p /sys/fs/cgroup/half/session; cd /sys/fs/cgroup/half
+                       chown 1000 . cgroup.subtree_control; echo $$ > session/cgroup.procs";
+    let outcome = on_changed_machine(engine, half_script, line);
+    fs::remove_dir(half.join("session"))?;
+    fs::remove_dir(half)?;
+    outcome?.ends_with(125)?.prints("")?.complains_of(&cure)?;
     let script = format!("{script}; mount -t tmpfs none /run; mkdir -p /run/systemd/system");
     let outcome = on_changed_machine(engine, &script, line)?;
     let cure = ["Permission denied", "systemd-run --user --scope --property=Delegate=yes"];
