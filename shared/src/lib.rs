@@ -1,11 +1,12 @@
 //! Plumbing that every step needs and that is no lesson: the command line, errors, exit statuses,
-//! sizes.
+//! sizes, where files live.
 //!
 //! Nothing here makes a namespace, a mount, a cgroup or changes an identity: such calls stand in
 //! the steps.
 
 mod cli;
 mod error;
+pub mod home;
 pub mod size;
 
 pub use cli::main;

@@ -78,9 +78,7 @@ fn try_step(step: &Path, sudo: Option<&Result<(), String>>) -> Result<(String, b
 fn with_limits(step: &Path) -> Result<(String, bool), Error> {
     let limits = ["--memory", "64M", "--cpus", "0.5", "--pids", "64"];
     let as_whom = if is_root() { " (tried as root)" } else { "" };
-    let has_limits =
-        String::from_utf8_lossy(&finish_step(step, "--help")?.stdout).contains(limits[0]);
-    if !has_limits {
+    if !usage(step)?.1.contains(limits[0]) {
         return Ok((format!("runs here{as_whom}"), true));
     }
     Ok(match run(Command::new(step), step, &limits)? {
@@ -100,36 +98,45 @@ fn try_sudo() -> Result<(), String> {
 /// Lets the step, with these options, run a command, itself with --version: it is static, so it runs in any root filesystem.
 /// The inner result is the step's own error.
 fn run(mut command: Command, step: &Path, options: &[&str]) -> Result<Result<(), String>, Error> {
-    command.args(options);
+    let (subcommand, help) = usage(step)?;
+    command.args(subcommand).args(options);
     let name = step.file_name().unwrap_or_default();
-    let help = finish_step(step, "--help")?;
     // Removed again at the end of this function, whatever happens in it.
     let rootfs;
-    if String::from_utf8_lossy(&help.stdout).contains("--rootfs") {
+    if help.contains("--rootfs") {
         rootfs = Rootfs::make(step, name)?;
         command.arg("--rootfs").arg(&rootfs.0).arg(Path::new("/").join(name));
     } else {
         command.arg(step);
     }
     command.arg("--version");
-    let expected = finish_step(step, "--version")?;
-    let output = finish(command)?;
+    let mut version = Command::new(step);
+    version.arg("--version");
+    let (expected, output) = (finish(version)?, finish(command)?);
     if output.status.success() && output.stdout == expected.stdout {
         return Ok(Ok(()));
     }
     Ok(Err(last_line(&output)))
 }
 
+/// The subcommand that runs a container, where there are such, and what its help says.
+fn usage(step: &Path) -> Result<(Option<&'static str>, String), Error> {
+    let help = |args: &[&str]| {
+        let mut command = Command::new(step);
+        command.args(args);
+        Ok(String::from_utf8_lossy(&finish(command)?.stdout).into_owned())
+    };
+    let all = help(&["--help"])?;
+    match all.contains("Commands:") {
+        true => Ok((Some("run"), help(&["run", "--help"])?)),
+        false => Ok((None, all)),
+    }
+}
+
 /// What a program that failed said last, or how it ended if it said nothing.
 fn last_line(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     stderr.lines().last().map_or_else(|| output.status.to_string(), str::to_owned)
-}
-
-fn finish_step(step: &Path, option: &str) -> Result<Output, Error> {
-    let mut command = Command::new(step);
-    command.arg(option);
-    finish(command)
 }
 
 /// Runs a command to its end, or to the time limit's.

@@ -1,0 +1,35 @@
+//! How JSON is read, and how foreign text is shown.
+
+use serde::Deserialize;
+use serde::de::Deserializer;
+use shared::Error;
+
+/// Reads JSON. The error names the place in it: `the manifest's layers[3].size is wrong: …`.
+pub fn read<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Error> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let place = match error.path().to_string().as_str() {
+            "." => format!("the {what}"),
+            path => format!("the {what}'s {}", short(path.escape_debug())),
+        };
+        Error::new(format!("{place} is wrong: {}", short(error.inner().to_string().chars())))
+    })?;
+    json.end().map_err(|error| Error::new(format!("the {what} is wrong: {error}")))?;
+    Ok(value)
+}
+
+/// `null` is what Go writes for a list or a map that is empty.
+pub fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    json: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(json).map(Option::unwrap_or_default)
+}
+
+/// Foreign text for one line of a terminal: quoted, escaped, not too long.
+pub fn shown(text: &str) -> String {
+    format!("{:?}", short(text.chars()))
+}
+
+fn short(text: impl Iterator<Item = char>) -> String {
+    text.take(200).collect()
+}

@@ -1,0 +1,84 @@
+//! What a person sees of a pull: a bar for each layer on a terminal, a line for each elsewhere.
+
+use std::io::{self, IsTerminal};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use shared::size;
+
+use crate::digest::Digest;
+use crate::layer::Report;
+use crate::manifest::Descriptor;
+
+/// Where a pull tells how it goes: standard error.
+pub struct Progress {
+    quiet: bool,
+    bars: Option<MultiProgress>,
+}
+
+/// One layer's.
+pub struct Bar {
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    name: String,
+}
+
+impl Progress {
+    pub fn new(quiet: bool) -> Progress {
+        Progress { quiet, bars: (!quiet && io::stderr().is_terminal()).then(MultiProgress::new) }
+    }
+
+    /// Says something that nobody waited for.
+    pub fn note(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => _ = bars.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    /// A layer is being fetched.
+    pub fn layer(&self, layer: &Descriptor) -> Bar {
+        let name = format!("layer {} of {}", short(&layer.digest), size::text(layer.size));
+        let bar = self.bars.as_ref().map(|bars| {
+            let style =
+                ProgressStyle::with_template("{msg:36} {bar:30} {bytes:>10} {bytes_per_sec:>12}");
+            let bar = ProgressBar::new(layer.size).with_style(style.expect("it is well-formed"));
+            bars.add(bar.with_message(name.clone()))
+        });
+        Bar { quiet: self.quiet, bar, name }
+    }
+
+    /// Tells what an ordinary user could not keep.
+    pub fn lost(&self, report: &Report) {
+        for (count, what) in [
+            (report.lost_owners, "files are yours and not their owners': there is one id only"),
+            (report.lost_xattrs, "extended attributes are lost"),
+            (report.lost_devices, "devices are not made: that takes the machine's root"),
+        ] {
+            if count > 0 {
+                self.note(&format!("note: {count} {what}"));
+            }
+        }
+    }
+}
+
+impl Bar {
+    /// So many bytes are there.
+    pub fn at(&self, so_far: u64) {
+        self.bar.iter().for_each(|bar| bar.set_position(so_far));
+    }
+
+    /// The last is there, or something went wrong.
+    pub fn fetched(&self, well: bool) {
+        match &self.bar {
+            Some(bar) if well => bar.finish(),
+            Some(bar) => bar.abandon(),
+            None if well && !self.quiet => eprintln!("{}", self.name),
+            None => {}
+        }
+    }
+}
+
+/// The start of a digest, as people know them by.
+fn short(digest: &Digest) -> String {
+    digest.hex().chars().take(12).collect()
+}

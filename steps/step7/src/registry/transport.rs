@@ -1,0 +1,202 @@
+//! Requests and answers: retries, redirects and time limits.
+
+use std::mem::ManuallyDrop;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::SystemTime;
+
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, LOCATION};
+use reqwest::{Method, StatusCode, Url, redirect};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use shared::Error;
+
+use super::body::Body;
+use super::failure::Failure;
+use super::refusal::shown;
+use super::retry::{Attempts, Patience, may_pass, retry_after};
+
+const REDIRECTS: usize = 10;
+/// Attempts while the server cannot be reached. It may not be there at all.
+const CONNECTIONS: u32 = 4;
+/// Attempts while it answers that it is busy or broken.
+const ANSWERS: u32 = 10;
+
+/// What is told while a request takes longer than it should.
+pub type Note = Box<dyn Fn(&str) + Send + Sync>;
+
+pub struct Transport {
+    /// Dropped, it would wait for its thread, which a hostile server may keep busy.
+    client: ManuallyDrop<Client>,
+    pub patience: Patience,
+    pub note: Note,
+    /// Whether plain HTTP may leave this machine.
+    plain_http: bool,
+}
+
+pub struct Request {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<String>,
+    /// To find out whether the server speaks HTTP: what does not work is not tried again.
+    pub is_first: bool,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Body,
+    /// Who gave it.
+    pub host: String,
+    /// Whether that is the server that was asked, and not one that a redirect led to.
+    pub is_from_home: bool,
+}
+
+impl Answer {
+    /// How many bytes the body is said to have.
+    pub fn length(&self) -> Option<u64> {
+        self.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+}
+
+impl Transport {
+    pub fn new(
+        home: &Url,
+        plain_http: bool,
+        patience: Patience,
+        note: Note,
+    ) -> Result<Transport, Error> {
+        let mut client = Client::builder()
+            .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(patience.connect)
+            .timeout(patience.silence)
+            .tls_backend_preconfigured(tls(&note));
+        if is_loopback(home) {
+            // What HTTPS_PROXY says is not meant for this machine.
+            client = client.no_proxy();
+        }
+        let client = client
+            .build()
+            .map_err(|error| Error::new(format!("cannot set up HTTP: {}", Failure::of(&error))))?;
+        let client = ManuallyDrop::new(client);
+        Ok(Transport { client, patience, note, plain_http })
+    }
+
+    /// Sends a request and follows redirects. Another server than the first never sees the
+    /// Authorization header, and one with a body is not sent on at all.
+    pub fn send(&self, request: &Request) -> Result<Answer, Failure> {
+        self.require_safe(&request.url)?;
+        let mut url = request.url.clone();
+        let mut headers = request.headers.clone();
+        let mut is_from_home = true;
+        for _ in 0..=REDIRECTS {
+            let response = self.persist(request, &url, &headers)?;
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .filter(|_| response.status().is_redirection() && request.body.is_none());
+            let Some(location) = location else {
+                return Ok(Answer {
+                    status: response.status(),
+                    headers: response.headers().clone(),
+                    body: Body::new(response, &self.patience),
+                    host: host(&url),
+                    is_from_home,
+                });
+            };
+            let location = String::from_utf8_lossy(location.as_bytes());
+            let next = url.join(&location).map_err(|error| {
+                Failure::other(format!("{} leads to {}: {error}", host(&url), shown(&location)))
+            })?;
+            if url.scheme() == "https" && next.scheme() != "https" {
+                let (from, to) = (host(&url), host(&next));
+                return Err(Failure::other(format!(
+                    "{from} leads to {to}, where others may listen"
+                )));
+            }
+            self.require_safe(&next)?;
+            // Who was led away once stays a stranger, even if the way leads back.
+            is_from_home &= next.origin() == request.url.origin();
+            if !is_from_home {
+                headers.remove(AUTHORIZATION);
+            }
+            url = next;
+        }
+        Err(Failure::other(format!("{} leads round and round", host(&request.url))))
+    }
+
+    /// Plain HTTP is for this machine, or for who asked for it.
+    pub fn require_safe(&self, url: &Url) -> Result<(), Failure> {
+        match url.scheme() {
+            "https" => Ok(()),
+            "http" if self.plain_http || is_loopback(url) => Ok(()),
+            _ => Err(Failure::other(format!("{} is not https (see --plain-http)", host(url)))),
+        }
+    }
+
+    /// Sends a request until there is an answer that will not pass.
+    fn persist(
+        &self,
+        request: &Request,
+        url: &Url,
+        headers: &HeaderMap,
+    ) -> Result<Response, Failure> {
+        let mut attempts = Attempts::new(&self.patience);
+        loop {
+            let mut builder = self.client.request(request.method.clone(), url.clone());
+            builder = builder.headers(headers.clone());
+            if let Some(body) = &request.body {
+                builder = builder.body(body.clone());
+            }
+            let result = builder.send().map_err(|error| Failure::of(&error).at(url));
+            let (trouble, pause) = match &result {
+                Ok(response) if may_pass(response.status()) => {
+                    let asked = retry_after(response.headers(), SystemTime::now());
+                    let trouble = format!("{} answers {}", host(url), response.status());
+                    (trouble, attempts.pause(ANSWERS, asked))
+                }
+                Err(failure) if failure.may_pass() && !request.is_first => {
+                    (failure.to_string(), attempts.pause(CONNECTIONS, None))
+                }
+                _ => return result,
+            };
+            let Some(pause) = pause else { return result };
+            (self.note)(&format!("{trouble}; again in {} s", pause.as_secs_f32().ceil()));
+            sleep(pause);
+        }
+    }
+}
+
+/// TLS with the certificate authorities of the system, or of SSL_CERT_FILE and SSL_CERT_DIR.
+fn tls(note: &Note) -> ClientConfig {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        // Plain HTTP works all the same.
+        let cause = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        note(&format!("found no certificates of authorities{cause}"));
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring knows them")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// Whether a URL names this machine itself: what is sent there cannot be overheard.
+pub fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// The part of a URL to show: what comes after it may hold secrets.
+pub fn host(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+}

@@ -1,0 +1,214 @@
+//! Where images are kept: an OCI image layout, and the root filesystems unpacked from it.
+//!
+//! Whatever is in its final place is whole: it was written elsewhere, checked, and renamed. So a
+//! pull that is killed leaves nothing that the next one could mistake for an image. The layout is
+//! the specification's ("Image Layout"), so that skopeo, umoci and podman can read it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::{Map, Value, json};
+use shared::{Error, Explain};
+
+use crate::digest::{self, Digest, Hashing};
+use crate::manifest::Descriptor;
+
+/// The annotation that gives an entry of index.json its name (OCI image specification,
+/// "Pre-Defined Annotation Keys").
+const NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Bytes that are copied at once.
+const AT_ONCE: usize = 256 * 1024;
+
+/// A store of images.
+pub struct Store {
+    home: PathBuf,
+}
+
+/// A lock that its process holds until this is dropped, or the process is gone.
+pub type Lock = Flock<File>;
+
+impl Store {
+    /// Opens the store, made if there is none. It is the caller's alone: an image may hold
+    /// set-user-ID programs of root, which nobody should find.
+    pub fn open(home: PathBuf) -> Result<Store, Error> {
+        let store = Store { home };
+        for directory in [store.blobs(), store.home.join("partial"), store.home.join("rootfs")] {
+            let mut builder = DirBuilder::new();
+            let made = builder.recursive(true).mode(0o700).create(&directory);
+            made.explain(format_args!("make the directory {directory:?}"))?;
+        }
+        let layout = store.layout().join("oci-layout");
+        if !layout.exists() {
+            store.replace(&layout, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        }
+        Ok(store)
+    }
+
+    /// The image layout's directory.
+    pub fn layout(&self) -> PathBuf {
+        self.home.join("images")
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.layout().join("blobs/sha256")
+    }
+
+    /// Where a blob is, or will be.
+    pub fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(digest.hex())
+    }
+
+    /// Where the root filesystem of a manifest is, or will be.
+    pub fn rootfs(&self, manifest: &Digest) -> PathBuf {
+        self.home.join("rootfs").join(manifest.hex())
+    }
+
+    /// Where things are that are not finished.
+    pub fn partial(&self, name: &str) -> PathBuf {
+        self.home.join("partial").join(name)
+    }
+
+    /// Waits until no other process works on what has this name.
+    pub fn lock(&self, name: &str) -> Result<Lock, Error> {
+        let path = self.partial(&format!("{name}.lock"));
+        let what = format!("lock {path:?}");
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        Flock::lock(file.explain(&what)?, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| errno)
+            .explain(what)
+    }
+
+    /// A document of an image, if it is there. It was checked when it came.
+    pub fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.blob(digest);
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some).explain(format_args!("read {path:?}")),
+        }
+    }
+
+    /// Keeps a document.
+    pub fn keep(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.replace(&self.blob(&Digest::of(bytes)), bytes)
+    }
+
+    /// Keeps a blob unless it is there. `open` gives its bytes from some place on: what an earlier
+    /// pull has left half-done is not asked for again.
+    ///
+    /// `tell` hears how many bytes there are so far.
+    pub fn receive<R: Read>(
+        &self,
+        descriptor: &Descriptor,
+        open: impl FnOnce(u64) -> Result<R, Error>,
+        tell: impl Fn(u64),
+    ) -> Result<(), Error> {
+        let Descriptor { digest, size, .. } = descriptor;
+        let _ours = self.lock(&digest.hex())?;
+        if self.blob(digest).exists() {
+            return Ok(());
+        }
+        let path = self.partial(&digest.hex());
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .explain(format_args!("open {path:?}"))?;
+        let received = complete(&mut file, *size, open, tell).and_then(|seen| {
+            digest::require(format_args!("a blob of {size} bytes"), digest, &seen)
+        });
+        if let Err(error) = received {
+            // What was cut off is for the next pull to complete. What is wrong is of no use.
+            if file.metadata().is_ok_and(|metadata| metadata.len() >= *size) {
+                let _ = fs::remove_file(&path);
+            }
+            return Err(error);
+        }
+        self.put(&file, &path, &self.blob(digest))
+    }
+
+    /// Writes a file that is never seen half-written.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let partial = self.partial(&format!("{name}.{}", std::process::id()));
+        let mut file = File::create(&partial).explain(format_args!("create {partial:?}"))?;
+        file.write_all(bytes).explain(format_args!("write {partial:?}"))?;
+        self.put(&file, &partial, path)
+    }
+
+    /// Moves a file to its place. Its bytes go to the disk first: after a crash the name must not
+    /// stand for less.
+    fn put(&self, file: &File, from: &Path, to: &Path) -> Result<(), Error> {
+        file.sync_data().explain(format_args!("fsync {from:?}"))?;
+        fs::rename(from, to).explain(format_args!("rename {from:?} to {to:?}"))
+    }
+
+    /// Gives a manifest a name, which it takes away from another.
+    pub fn name(&self, name: &str, manifest: &Descriptor) -> Result<(), Error> {
+        let _ours = self.lock("index")?;
+        let mut manifests = self.named()?;
+        manifests.retain(|entry| entry["annotations"][NAME] != name);
+        let mut entry = serde_json::to_value(manifest).expect("it is plain data");
+        entry["annotations"] = json!({ NAME: name });
+        manifests.push(entry);
+        let media_type = "application/vnd.oci.image.index.v1+json";
+        let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": manifests });
+        self.replace(&self.layout().join("index.json"), index.to_string().as_bytes())
+    }
+
+    /// The manifest that has this name.
+    pub fn find(&self, name: &str) -> Result<Option<Descriptor>, Error> {
+        let entry = self.named()?.into_iter().find(|entry| entry["annotations"][NAME] == name);
+        Ok(entry.and_then(|entry| serde_json::from_value(entry).ok()))
+    }
+
+    /// The entries of index.json.
+    fn named(&self) -> Result<Vec<Value>, Error> {
+        let path = self.layout().join("index.json");
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read.explain(format_args!("read {path:?}"))?,
+        };
+        let index: Map<String, Value> = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::new(format!("{path:?} is no index: {error}")))?;
+        Ok(index.get("manifests").and_then(Value::as_array).cloned().unwrap_or_default())
+    }
+}
+
+/// Appends to `file` what is missing of `size` bytes, and gives the digest of all of it.
+fn complete<R: Read>(
+    file: &mut File,
+    size: u64,
+    open: impl FnOnce(u64) -> Result<R, Error>,
+    tell: impl Fn(u64),
+) -> Result<Digest, Error> {
+    let start = file.metadata().explain("stat the blob")?.len();
+    let there = file.try_clone().explain("dup the blob's file")?.take(start);
+    let rest = if start < size { Some(open(start)?) } else { None };
+    let mut whole = Hashing::new(there.chain(Maybe(rest)));
+    let mut buffer = vec![0; AT_ONCE];
+    loop {
+        let count = whole.read(&mut buffer).map_err(|error| Error::new(error.to_string()))?;
+        if count == 0 {
+            return Ok(whole.digest());
+        }
+        if whole.count() > start {
+            file.write_all(&buffer[..count]).explain("write the blob")?;
+        }
+        tell(whole.count());
+    }
+}
+
+/// A stream that may be none.
+struct Maybe<R>(Option<R>);
+
+impl<R: Read> Read for Maybe<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.as_mut().map_or(Ok(0), |reader| reader.read(buffer))
+    }
+}
