@@ -27,7 +27,8 @@ fn count(old: &str, new: &str, tag: ChangeTag) -> usize {
 #[test]
 fn the_diff_of_each_step_keeps_its_size() {
     let mut table = String::new();
-    for step in 1..=LAST_STAGE {
+    let is_there = |step: &u8| top().join(format!("steps/step{step}")).is_dir();
+    for step in (1..).take_while(is_there) {
         for file in SPINE {
             let (old, new) = (source(step - 1, file), source(step, file));
             let added = count(&old, &new, ChangeTag::Insert);

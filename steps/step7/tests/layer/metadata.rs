@@ -1,8 +1,11 @@
 //! Modes, owners, times, attributes, devices.
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 use std::process::Command;
 
 use super::scratch::{Layer, Scratch, is_root};
@@ -108,6 +111,18 @@ fn directories_that_forbid_writing_are_filled_all_the_same() {
     assert_eq!(scratch.names(""), ["h", "ro"]);
 }
 
+/// The value of an extended attribute, if there is one of this name.
+fn attribute(file: &Path, name: &str) -> Option<Vec<u8>> {
+    let file = CString::new(file.as_os_str().as_bytes()).unwrap();
+    let name = CString::new(name).unwrap();
+    let mut value = vec![0; 4096];
+    let (place, size) = (value.as_mut_ptr().cast(), value.len());
+    // SAFETY: both names end with a NUL, and the place has that size.
+    let length = unsafe { libc::lgetxattr(file.as_ptr(), name.as_ptr(), place, size) };
+    value.truncate(usize::try_from(length).ok()?);
+    Some(value)
+}
+
 #[test]
 fn attributes_are_set_and_taken_away() {
     let scratch = Scratch::new();
@@ -127,14 +142,7 @@ fn attributes_are_set_and_taken_away() {
             .pax(&[("SCHILY.xattr.trusted.overlay.redirect", b"/x")])
             .file("redirect", ""),
     );
-    let get = |name: &str, key: &str| {
-        let output = Command::new("getfattr")
-            .args(["--absolute-names", "--only-values", "-n", key])
-            .arg(scratch.path(name))
-            .output()
-            .expect("getfattr is in the package attr");
-        output.status.success().then_some(output.stdout)
-    };
+    let get = |name: &str, key: &str| attribute(&scratch.path(name), key);
     assert_eq!(get("read-only", "user.note").unwrap(), b"a=\n\0b");
     assert_eq!(get("read-only", "user.empty").unwrap(), b"");
     assert_eq!(scratch.mode("read-only"), 0o444);
