@@ -13,7 +13,7 @@ use step6::limits::Limits;
 use step7::pull;
 
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, arg_required_else_help = false)]
 enum Command {
     /// Runs COMMAND in a container
     Run(Options),
