@@ -91,10 +91,10 @@ fn ranges(file: &str, kind: &str, text: &str, name: &str, uid: Uid) -> Result<Ve
     let is_own = |owner: &str| owner == name || owner == uid.to_string();
     let lines: Vec<(&str, Range)> = text.lines().filter_map(parse).collect();
     for (number, (owner, range)) in lines.iter().enumerate() {
-        let earlier = lines[..number].iter().find(|(_, other)| overlap(range, other));
-        let Some((other, _)) = earlier.filter(|(other, _)| is_own(owner) || is_own(other)) else {
-            continue;
+        let is_conflict = |(other, taken): &&(&str, Range)| {
+            overlap(range, taken) && (is_own(owner) || is_own(other))
         };
+        let Some((other, _)) = lines[..number].iter().find(is_conflict) else { continue };
         let (first, count) = (range.first, range.count);
         let last = u64::from(first) + u64::from(count) - 1;
         return Err(Error::new(format!(
@@ -173,6 +173,7 @@ mod tests {
         assert!(of(file, "bob", 2).unwrap_err().contains(cure));
         assert!(of(file, "eve", 3).is_ok());
         assert!(of("ann:5:1\nann:5:1\n", "ann", 1).is_err());
+        assert!(of("bob:1:5\nann:9:5\neve:1:50\n", "ann", 1).unwrap_err().contains("of it to ann"));
         assert!(of("ann:5:1\nbob:6:1\n", "ann", 1).is_ok());
     }
 }
