@@ -51,6 +51,20 @@ pub struct Options {
     pub image: Reference,
 }
 
+impl Options {
+    /// An image's name, and no more: the rest as if nothing was said.
+    pub fn of(image: Reference) -> Options {
+        Options {
+            platform: None,
+            plain_http: false,
+            username: None,
+            password_stdin: false,
+            quiet: false,
+            image,
+        }
+    }
+}
+
 /// An image that is here, unpacked.
 pub struct Image {
     /// Points to its manifest.
@@ -104,6 +118,23 @@ pub fn pull(options: &Options) -> Result<Image, Error> {
     }
     store.name(&options.image.to_string(), &found.descriptor)?;
     Ok(Image { manifest: found.descriptor, config: found.config, rootfs })
+}
+
+/// The image of this name, if it is in the store with all that it takes to run it.
+pub fn stored(name: &Reference) -> Result<Option<Image>, Error> {
+    let store = Store::open(home::directory()?)?;
+    let Some(descriptor) = store.find(&name.to_string())? else { return Ok(None) };
+    let rootfs = store.rootfs(&descriptor.digest);
+    let Some(bytes) = store.document(&descriptor.digest)? else { return Ok(None) };
+    let Document::Manifest(manifest) = manifest::parse(&bytes, &descriptor.media_type)? else {
+        return Ok(None);
+    };
+    match store.document(&manifest.config.digest)? {
+        Some(config) if rootfs.exists() => {
+            Ok(Some(Image { manifest: descriptor, config: Config::parse(&config)?, rootfs }))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn access(options: &Options) -> Result<Access, Error> {

@@ -1,0 +1,71 @@
+//! The image to run: from the store, or pulled first.
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::process;
+
+use clap::ValueEnum;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use shared::{Error, Explain};
+use step7::pull::{self, Image};
+use step7::reference::Reference;
+
+/// When to ask the registry.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum Pull {
+    /// If the image is not in the store
+    Missing,
+    /// Also if it is: the name may stand for a newer one by now
+    Always,
+    /// Run only what is in the store
+    Never,
+}
+
+/// Gives the image of this name, unpacked.
+pub fn get(name: &OsStr, pull: Pull) -> Result<Image, Error> {
+    let name: &Reference = &name.to_string_lossy().parse().map_err(Error::new)?;
+    if pull != Pull::Always
+        && let Some(image) = pull::stored(name)?
+    {
+        return Ok(image);
+    }
+    if pull == Pull::Never {
+        return Err(Error::new(format!("there is no {name} here (without --pull it is fetched)")));
+    }
+    pull_in_child(name)?;
+    pull::stored(name)?.ok_or_else(|| Error::new(format!("{name} has gone again")))
+}
+
+/// Pulls in a process of its own: that takes threads, and who makes namespaces must not have any.
+fn pull_in_child(name: &Reference) -> Result<(), Error> {
+    let (mut message, mut tell) = io::pipe().explain("pipe")?;
+    // SAFETY: this process has one thread, so the child may do whatever its parent could.
+    match unsafe { fork() }.explain("fork a process to pull")? {
+        ForkResult::Child => {
+            drop(message);
+            let error = pull_and_end_with_parent(name).err();
+            let error = error.map(|error| error.to_string()).unwrap_or_default();
+            let told = tell.write_all(error.as_bytes());
+            process::exit(if told.is_ok() && error.is_empty() { 0 } else { 1 })
+        }
+        ForkResult::Parent { child } => {
+            drop(tell);
+            let mut error = String::new();
+            message.read_to_string(&mut error).explain("hear from the process that pulls")?;
+            let status = waitpid(child, None).explain("wait for the process that pulls")?;
+            match error.is_empty() {
+                false => Err(Error::new(error)),
+                true if status == WaitStatus::Exited(child, 0) => Ok(()),
+                true => Err(Error::new("the process that pulls has died")),
+            }
+        }
+    }
+}
+
+fn pull_and_end_with_parent(name: &Reference) -> Result<(), Error> {
+    prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
+    pull::pull(&pull::Options::of(name.clone())).map(drop)
+}

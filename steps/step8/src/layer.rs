@@ -1,0 +1,129 @@
+//! The writable layer: what a container changes lies on top of its image, and goes with it.
+
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::mount::MsFlags;
+use nix::sched::{CloneFlags, setns};
+use nix::unistd::{Pid, chdir, mkdtemp};
+use shared::{Error, Explain, home};
+use step4::rootfs::mount_new;
+
+/// What can be done about a file system that is not fit.
+const CURE: &str = "set SLIPWAY_HOME to a directory on ext4, xfs or btrfs";
+
+/// A container's own directory. Dropped, it is gone.
+pub struct Layer {
+    home: PathBuf,
+    /// The root filesystem below, which stays as it is.
+    image: PathBuf,
+    directory: PathBuf,
+    /// Says that the container lives.
+    _lock: Flock<File>,
+    /// Where those are who own the files in it.
+    userns: Option<File>,
+}
+
+impl Layer {
+    /// Makes an empty one over an image's root filesystem.
+    pub fn over(image: &Path) -> Result<Layer, Error> {
+        let home = home::directory()?;
+        let containers = home.join("containers");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&containers);
+        made.explain(format_args!("make the directory {containers:?}"))?;
+        loop {
+            let template = containers.join("XXXXXX");
+            let directory =
+                mkdtemp(&template).explain(format_args!("make a directory in {containers:?}"))?;
+            // Before it was locked somebody may have taken it for left over.
+            let Some(lock) = lock(&directory).filter(|_| directory.exists()) else { continue };
+            let layer = Layer { home, image: image.into(), directory, _lock: lock, userns: None };
+            for name in ["upper", "work", "rootfs"] {
+                let path = layer.directory.join(name);
+                fs::create_dir(&path).explain(format_args!("make the directory {path:?}"))?;
+            }
+            require_attributes(&layer.directory)?;
+            return Ok(layer);
+        }
+    }
+
+    /// Remembers the user namespace of the container that will write to it.
+    pub fn belongs_to(&mut self, child: Pid) -> Result<(), Error> {
+        let path = format!("/proc/{child}/ns/user");
+        self.userns = Some(File::open(&path).explain(format_args!("open {path}"))?);
+        Ok(())
+    }
+
+    /// Mounts both as one, and gives the place. For the child to call.
+    pub fn mount(&self) -> Result<PathBuf, Error> {
+        // The mount's / is the upper directory: so it has to look like the image's.
+        let upper = self.directory.join("upper");
+        let root = fs::metadata(&self.image).explain(format_args!("stat {:?}", self.image))?;
+        chown(&upper, Some(root.uid()), Some(root.gid()))
+            .and_then(|()| fs::set_permissions(&upper, root.permissions()))
+            .explain(format_args!("give {upper:?} the image's owner and mode"))?;
+
+        // Relative paths: in the options a path must have neither commas nor colons.
+        chdir(&self.home).explain(format_args!("chdir to {:?}", self.home))?;
+        let below = |path: &Path| path.strip_prefix(&self.home).unwrap_or(path).to_owned();
+        let (image, own) = (below(&self.image), below(&self.directory));
+        let (image, own) = (image.display(), own.display());
+        // userxattr: the file system's notes are attributes that an ordinary user may write.
+        let options = format!("userxattr,lowerdir={image},upperdir={own}/upper,workdir={own}/work");
+        let rootfs = self.directory.join("rootfs");
+        mount_new("overlay", &rootfs, MsFlags::empty(), &options).map_err(|error| {
+            error
+                .cure(Errno::EPERM, "an ordinary user may since Linux 5.11; or use ./just vm")
+                .cure(Errno::ENODEV, "the kernel lacks it: sudo modprobe overlay")
+                .cure(Errno::EINVAL, CURE)
+        })?;
+        Ok(rootfs)
+    }
+
+    /// Removes the layers whose engine was killed. For the child to call: outside its user namespace
+    /// nobody has the right to, for the files are all kinds of users'.
+    pub fn remove_stale(&self) {
+        let containers = fs::read_dir(self.home.join("containers"));
+        for entry in containers.into_iter().flatten().flatten() {
+            if let Some(_lock) = lock(&entry.path()) {
+                // What can't be removed now is for another start.
+                let _ = step7::layer::remove(&entry.path());
+            }
+        }
+    }
+}
+
+/// Fails unless the directory's file system has attributes for everybody. Without them an overlay
+/// can be mounted, and then some changes in it fail.
+fn require_attributes(directory: &Path) -> Result<(), Error> {
+    let path = CString::new(directory.as_os_str().as_bytes()).expect("a path has no NUL");
+    // SAFETY: strings that end with NUL, and no bytes at all; all outlive the call.
+    let result = unsafe {
+        libc::setxattr(path.as_ptr(), c"user.slipway".as_ptr(), c"".as_ptr().cast(), 0, 0)
+    };
+    Errno::result(result)
+        .explain(format_args!("setxattr on {directory:?}, which an overlay needs"))
+        .map_err(|error| error.cure(Errno::EOPNOTSUPP, CURE))
+        .map(drop)
+}
+
+/// Locks a container's directory, unless it is locked: then its engine lives.
+fn lock(directory: &Path) -> Option<Flock<File>> {
+    Flock::lock(File::open(directory).ok()?, FlockArg::LockExclusiveNonblock).ok()
+}
+
+impl Drop for Layer {
+    fn drop(&mut self) {
+        // There this process has the right to remove what is another id's; and it is about to end.
+        if let Some(userns) = &self.userns {
+            let _ = setns(userns, CloneFlags::CLONE_NEWUSER);
+        }
+        // If it fails, the next container's start tries again.
+        let _ = step7::layer::remove(&self.directory);
+    }
+}

@@ -1,0 +1,8 @@
+//! What later steps import from this one.
+
+pub mod environment;
+pub mod etc;
+pub mod image;
+pub mod layer;
+pub mod process;
+pub mod user;
