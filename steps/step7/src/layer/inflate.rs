@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use flate2::bufread::GzDecoder;
-use shared::{Error, Explain, size};
+use shared::size;
 
 use super::Compression;
 
@@ -16,14 +16,12 @@ const INPUT: usize = 64 * 1024;
 pub fn reader<'a>(
     blob: impl Read + 'a,
     compression: Compression,
-) -> Result<Box<dyn Read + 'a>, Error> {
+) -> io::Result<Box<dyn Read + 'a>> {
     let blob = BufReader::with_capacity(INPUT, blob);
     Ok(match compression {
         Compression::None => Box::new(blob),
         Compression::Gzip => Box::new(Gzip::new(blob)),
-        Compression::Zstd => {
-            Box::new(zstd::Decoder::with_buffer(blob).explain("start to inflate zstd")?)
-        }
+        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(blob)?),
     })
 }
 

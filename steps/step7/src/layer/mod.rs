@@ -1,6 +1,7 @@
 //! A layer: a tar archive, mostly compressed, that changes a root filesystem (OCI image
 //! specification, "Image Layer Filesystem Changeset").
 
+mod ahead;
 mod apply;
 mod archive;
 mod header;
@@ -19,12 +20,14 @@ use std::io::{BufReader, Read};
 use std::ops::AddAssign;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use shared::{Error, Explain};
 
 use crate::digest::{self, Digest, Hashing};
 
+use ahead::Ahead;
 use apply::Applier;
 use archive::Archive;
 use inflate::Bounded;
@@ -96,21 +99,25 @@ pub fn remove(root: &Path) -> Result<(), Error> {
 /// the inflated bytes have the digest `diff_id` is known at the end only: after an error the root
 /// filesystem is half a layer further, and to be thrown away. Nothing is synced.
 pub fn apply(
-    blob: impl Read,
+    blob: impl Read + Send,
     compression: Compression,
     root: &Root,
     diff_id: &Digest,
     terms: &Terms,
 ) -> Result<Report, Error> {
-    let inflated = Bounded::new(inflate::reader(blob, compression)?, terms.max_inflated);
-    let mut archive = Archive::new(BufReader::with_capacity(AT_ONCE, Hashing::new(inflated)));
-    let mut applier = Applier::new(root, terms.owners);
-    while let Some(entry) = archive.next_entry()? {
-        applier.apply(&entry, &mut archive)?;
-    }
-    let mut report = applier.finish()?;
-    let hashing = archive.finish()?.into_inner();
-    report.inflated = hashing.count();
-    digest::require("the inflated layer", diff_id, &hashing.digest())?;
-    Ok(report)
+    thread::scope(|scope| {
+        let inflated = Ahead::start(scope, move || {
+            Ok(Bounded::new(inflate::reader(blob, compression)?, terms.max_inflated))
+        });
+        let mut archive = Archive::new(BufReader::with_capacity(AT_ONCE, Hashing::new(inflated)));
+        let mut applier = Applier::new(root, terms.owners);
+        while let Some(entry) = archive.next_entry()? {
+            applier.apply(&entry, &mut archive)?;
+        }
+        let mut report = applier.finish()?;
+        let hashing = archive.finish()?.into_inner();
+        report.inflated = hashing.count();
+        digest::require("the inflated layer", diff_id, &hashing.digest())?;
+        Ok(report)
+    })
 }
