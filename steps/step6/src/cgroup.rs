@@ -107,7 +107,7 @@ fn require_version_2() -> Result<(), Error> {
     let why = match found.map(|found| found.flags().contains(FsFlags::ST_RDONLY)) {
         Some(false) => return Ok(()),
         Some(true) => "a writable /sys/fs/cgroup: a container has none, so limit the outermost one",
-        None => "cgroup v2 on /sys/fs/cgroup: here only the VM has it (./just vm step 6 …)",
+        None => "cgroup v2 on /sys/fs/cgroup: here only the VM has it (./just vm)",
     };
     Err(Error::new(format!("a limit needs {why}")))
 }
@@ -147,8 +147,8 @@ fn make_in_best_place(controllers: &[&str]) -> Result<PathBuf, Error> {
         refusal = refusal.filter(|first| first.errno() != Some(Errno::EBUSY)).or(Some(error));
     }
     let delegate = match Path::new("/run/systemd/system").exists() {
-        true => "systemd-run --user --scope --property=Delegate=yes ./just step 6 …, or as root",
-        false => "as root, or where a cgroup is delegated to you; or ./just vm step 6 …",
+        true => "systemd-run --user --scope --property=Delegate=yes ./just step …, or as root",
+        false => "as root, or where a cgroup is delegated to you; or in the VM: ./just vm",
     };
     Err(refusal
         .expect("there is at least the caller's group")

@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -29,7 +29,17 @@ pub struct Store {
 }
 
 /// A lock that its process holds until this is dropped, or the process is gone.
-pub type Lock = Flock<File>;
+pub struct Lock {
+    path: PathBuf,
+    _file: Flock<File>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before the lock is released: who has waited for it looks whether the file is still there.
+        let _ = fs::remove_file(&self.path);
+    }
+}
 
 impl Store {
     /// Opens the store, made if there is none. It is the caller's alone: an image may hold
@@ -72,14 +82,21 @@ impl Store {
         self.home.join("partial").join(name)
     }
 
-    /// Waits until no other process works on what has this name.
+    /// Waits until nobody else works on what has this name.
     pub fn lock(&self, name: &str) -> Result<Lock, Error> {
         let path = self.partial(&format!("{name}.lock"));
         let what = format!("lock {path:?}");
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        Flock::lock(file.explain(&what)?, FlockArg::LockExclusive)
-            .map_err(|(_, errno)| errno)
-            .explain(what)
+        loop {
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+            let file = Flock::lock(file.explain(&what)?, FlockArg::LockExclusive)
+                .map_err(|(_, errno)| errno)
+                .explain(&what)?;
+            let ours = file.metadata().explain(&what)?.ino();
+            // The one before us has removed it, and somebody may have made another.
+            if fs::metadata(&path).is_ok_and(|there| there.ino() == ours) {
+                return Ok(Lock { path, _file: file });
+            }
+        }
     }
 
     /// A document of an image, if it is there. It was checked when it came.

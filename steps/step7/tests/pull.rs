@@ -116,11 +116,11 @@ impl Registry {
         complaint
     }
 
-    /// What lies in a directory of the store, without locks.
+    /// What lies in a directory of the store.
     fn entries(&self, directory: &str) -> Vec<String> {
         let entries = fs::read_dir(self.home.join(directory)).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| !name.ends_with(".lock")).collect()
+        names.collect()
     }
 
     /// How many requests there were that contain this.

@@ -80,7 +80,9 @@ fn parse(user: &str, passwd: &[u8], group: &[u8]) -> Result<User, Error> {
     let entry = entries(passwd).find(|entry| is(entry, user));
     let number = |index| entry.as_ref().and_then(|entry: &Vec<&[u8]>| id(entry.get(index)?));
     let uid = number(2).or_else(|| id(user.as_bytes())).ok_or_else(|| unknown("user", user))?;
-    let home = entry.as_ref().and_then(|entry| entry.get(5)).filter(|home| !home.is_empty());
+    // No variable can have a NUL.
+    let is_home = |home: &&&[u8]| !home.is_empty() && !home.contains(&0);
+    let home = entry.as_ref().and_then(|entry| entry.get(5)).filter(is_home);
     let home = home.map_or("/".into(), |home| OsString::from_vec(home.to_vec()));
 
     // A group that is asked for is all there is. Otherwise it is the user's own and those that list
@@ -140,7 +142,8 @@ mod tests {
         all:x:4294967295:0::/:\n\
         ada:x:1000:100:Ada,,,:/home/ada:/bin/sh\n\
         7:x:2000:2000::/seven:\n\
-        homeless:x:3000:3000\n";
+        homeless:x:3000:3000\n\
+        odd:x:3001:3001::/o\0dd:\n";
     const GROUP: &[u8] = b"root:x:0:\n\
         users:x:100:\n\
         wheel:x:10:root,ada\n\
@@ -159,7 +162,7 @@ mod tests {
         assert_eq!(found("ada"), ada);
         assert_eq!(found("1000"), ada);
         assert_eq!(found("ada:"), ada);
-        assert_eq!(found("homeless").3, "/");
+        assert_eq!([found("homeless").3, found("odd").3], ["/", "/"]);
     }
 
     #[test]
