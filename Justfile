@@ -36,7 +36,7 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
     case "$1" in busybox | debian | docker-export | host) ;; *) echo "just: no such KIND of root filesystem: $1; there are busybox, debian, docker-export and host" >&2; exit 125 ;; esac
     exec {{ quote(justfile_directory() / "rootfs-scripts") }}/"$1" "$2"
 
-# Run a registry with sample images on this machine alone, until Ctrl-C: `./just registry`, or with another port than 5000
+# Run a registry with sample images on this machine alone, until Ctrl-C; PORT is 5000 if you name none
 [group('run')]
 [no-exit-message]
 @registry *PORT:
