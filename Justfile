@@ -42,6 +42,13 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @registry *PORT:
     exec setpriv --pdeathsig TERM rootfs-scripts/registry "$@"
 
+# Build the book and open it in a browser
+[group('run')]
+[no-exit-message]
+@book:
+    steps/build "the book's program" --package book
+    exec cargo run --quiet --package book -- --open
+
 # Tell which steps run on this machine, and what the others lack
 [group('check')]
 [no-exit-message]

@@ -1,0 +1,189 @@
+//! What a chapter asks for, on a line of its own:
+//!
+//!     {{#item container child}}        an item of this chapter's step, from the module `container`
+//!     {{#head container}}              what stands before the first item: documentation, `use`
+//!     {{#module layer::sparse}}        a whole new module, folded
+//!     {{#diff}}                        what the step adds to the one before
+//!     {{#output step4-mount_table}}    a snapshot that a check holds
+//!
+//! and drawings: a code block of the kind `svgbob`, with what it shows in words after that.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use mdbook_preprocessor::book::{Book, Chapter};
+use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
+
+use crate::drawing;
+use crate::highlight::escape;
+use crate::listing;
+use crate::sources::{File, Sources};
+
+pub struct Directives {
+    sources: Sources,
+    snapshots: PathBuf,
+}
+
+/// A directive that shows code.
+#[derive(Debug, PartialEq)]
+pub enum Code<'a> {
+    Item { module: &'a str, name: &'a str },
+    Head { module: &'a str },
+    Module { module: &'a str },
+}
+
+impl Directives {
+    pub fn new(sources: Sources, snapshots: PathBuf) -> Directives {
+        Directives { sources, snapshots }
+    }
+
+    fn expand(&self, chapter: &Chapter) -> Result<String> {
+        let step = chapter.path.as_deref().and_then(step_of);
+        let mut out = String::new();
+        let mut lines = chapter.content.lines();
+        while let Some(line) = lines.next() {
+            if let Some(words) = line.strip_prefix("```svgbob") {
+                let drawing: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+                out += &drawing::svg(&drawing.join("\n"), words.trim())?;
+            } else if let Some(directive) = directive(line) {
+                let html = self.html(step, directive);
+                out += &html.with_context(|| format!("in {{{{#{directive}}}}}"))?;
+            } else {
+                out += line;
+            }
+            out.push('\n');
+        }
+        Ok(out)
+    }
+
+    fn html(&self, step: Option<u8>, directive: &str) -> Result<String> {
+        if let Some(name) = directive.strip_prefix("output ") {
+            return self.output(name.trim());
+        }
+        let number = step.context("only a step's chapter, stepN.md, can show code")?;
+        let step = self.sources.step(number)?;
+        if directive == "diff" {
+            return self.diff(number);
+        }
+        let code = code(directive).context("there is no such directive")?;
+        let (module, file) = (code.module(), step.file(code.module())?);
+        let html = listing::listing(number, module, file, &code.ranges(file)?);
+        Ok(match code {
+            Code::Module { .. } => {
+                let about =
+                    file.lines.first().map_or("", |line| line.text.trim_start_matches("//! "));
+                format!(
+                    "<details><summary><code>{module}</code>: {}</summary>\n{html}</details>\n",
+                    escape(about)
+                )
+            }
+            _ => html,
+        })
+    }
+
+    fn diff(&self, number: u8) -> Result<String> {
+        let mut html = String::new();
+        for (module, file) in &self.sources.step(number)?.files {
+            let (path, page) = (file.path.display(), listing::page(number, module));
+            let count =
+                |sign: char| file.diff.lines().filter(|line| line.starts_with(sign)).count();
+            if file.is_new {
+                html += &format!(
+                    "<p class=\"listing-new\"><a href=\"{page}\">{path}</a> is new: {} lines</p>\n",
+                    file.lines.len()
+                );
+            } else if !file.diff.is_empty() {
+                let (plus, minus) = (count('+'), count('-'));
+                html += &format!(
+                    "<details><summary><code>{path}</code>: {plus} lines come, {minus} go</summary>\n<figure class=\"listing\">\n{}</figure>\n</details>\n",
+                    listing::diff(&file.diff)
+                );
+            }
+        }
+        Ok(html)
+    }
+
+    fn output(&self, name: &str) -> Result<String> {
+        let path = self.snapshots.join(name).with_extension("snap");
+        let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
+        // The snapshot's own head ends with the second line of dashes.
+        let text = text.splitn(3, "---\n").nth(2).context("it is no snapshot")?;
+        Ok(format!("```text\n{}\n```\n", text.trim_end()))
+    }
+}
+
+impl Preprocessor for Directives {
+    fn name(&self) -> &str {
+        "slipway"
+    }
+
+    fn run(&self, _: &PreprocessorContext, mut book: Book) -> Result<Book> {
+        let mut result = Ok(());
+        book.for_each_chapter_mut(|chapter| {
+            let place = chapter.path.clone().unwrap_or_default();
+            match self.expand(chapter).with_context(|| place.display().to_string()) {
+                Ok(content) => chapter.content = content,
+                Err(error) => result = Err(error),
+            }
+        });
+        result.map(|()| book)
+    }
+}
+
+impl<'a> Code<'a> {
+    pub fn module(&self) -> &'a str {
+        match self {
+            Code::Item { module, .. } | Code::Head { module } | Code::Module { module } => module,
+        }
+    }
+
+    /// The lines that it shows.
+    pub fn ranges(&self, file: &File) -> Result<Vec<Range<usize>>> {
+        match self {
+            Code::Head { .. } => Ok(vec![trimmed(file, file.items.head.clone())]),
+            Code::Module { .. } if !file.is_new => {
+                bail!("the step before has this module: show its new items")
+            }
+            Code::Module { .. } => {
+                let end = file.items.tests.first().map_or(file.lines.len(), |tests| tests.start);
+                Ok(vec![trimmed(file, 0..end)])
+            }
+            Code::Item { name, .. } => {
+                let item = file.items.find(name)?;
+                Ok(match item.around.clone() {
+                    Some((above, below)) => vec![above, item.lines.clone(), below],
+                    None => vec![item.lines.clone()],
+                })
+            }
+        }
+    }
+}
+
+/// Without the empty lines at the end.
+fn trimmed(file: &File, range: Range<usize>) -> Range<usize> {
+    let empty = range.clone().rev().take_while(|line| file.lines[*line].text.is_empty()).count();
+    range.start..range.end - empty
+}
+
+/// The step that a chapter is about: `step4.md`.
+pub fn step_of(path: &Path) -> Option<u8> {
+    path.file_stem()?.to_str()?.strip_prefix("step")?.parse().ok()
+}
+
+/// What stands between {{# and }}, on a line of its own.
+pub fn directive(line: &str) -> Option<&str> {
+    line.strip_prefix("{{#")?.strip_suffix("}}")
+}
+
+/// Reads a directive that shows code.
+pub fn code(directive: &str) -> Option<Code<'_>> {
+    let (kind, rest) = directive.split_once(' ')?;
+    match (kind, rest.trim().split_once(' ')) {
+        ("item", Some((module, name))) => Some(Code::Item { module, name: name.trim() }),
+        ("head", None) => Some(Code::Head { module: rest.trim() }),
+        ("module", None) => Some(Code::Module { module: rest.trim() }),
+        _ => None,
+    }
+}

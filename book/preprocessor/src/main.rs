@@ -1,0 +1,67 @@
+//! Builds the book from book/src. Code and output in it come from the steps and from the checks'
+//! snapshots, by name: a name that is not there, or not only once, is an error.
+
+mod coverage;
+mod directives;
+mod drawing;
+mod highlight;
+mod items;
+mod listing;
+mod source_pages;
+mod sources;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use mdbook_driver::MDBook;
+
+use directives::Directives;
+use sources::Sources;
+
+/// Builds the book in target/book
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// Only check that each chapter shows every line that its step adds
+    #[arg(long)]
+    check: bool,
+
+    /// Open it in a browser
+    #[arg(long, conflicts_with = "check")]
+    open: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("book: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<ExitCode> {
+    let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let checkout = book.join("..").canonicalize()?;
+    let sources = Sources::read(&checkout)?;
+    if options.check {
+        let coverage = coverage::Coverage::of(&book.join("src"), &sources)?;
+        print!("{coverage}");
+        return Ok(if coverage.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let mut driver = MDBook::load(&book).context("load the book")?;
+    let directives = Directives::new(sources.clone(), checkout.join("tests/snapshots"));
+    driver.with_preprocessor(directives);
+    driver.build().context("build the book")?;
+    let built: PathBuf = driver.build_dir_for("html");
+    source_pages::write(&sources, &built)?;
+    let first = built.join("index.html").canonicalize()?;
+    println!("{}", first.display());
+    if options.open && opener::open(&first).is_err() {
+        println!("There is no browser here to open it with.");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,148 @@
+//! The steps' sources, each line with its part in the step: new, or as in the step before.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use similar::{Algorithm, ChangeTag, TextDiff};
+
+use crate::highlight;
+use crate::items::{self, Items};
+
+/// All steps, by number.
+#[derive(Clone)]
+pub struct Sources {
+    steps: BTreeMap<u8, Step>,
+}
+
+/// A step's files by module: `container`, `layer::apply`, `main`.
+#[derive(Clone, Default)]
+pub struct Step {
+    pub files: BTreeMap<String, File>,
+}
+
+#[derive(Clone)]
+pub struct File {
+    /// From the checkout on: `steps/step4/src/rootfs.rs`.
+    pub path: PathBuf,
+    pub lines: Vec<Line>,
+    pub items: Items,
+    /// The step before does not have it.
+    pub is_new: bool,
+    /// What is different from the step before, as `diff -u` writes it, without its first two lines.
+    pub diff: String,
+    colours: OnceCell<Vec<String>>,
+}
+
+#[derive(Clone)]
+pub struct Line {
+    pub text: String,
+    pub is_new: bool,
+    /// Lines of the step before that stood before this one.
+    pub gone: Vec<String>,
+}
+
+impl Sources {
+    /// Reads steps/step0, step1, …
+    pub fn read(checkout: &Path) -> Result<Sources> {
+        let mut steps: BTreeMap<u8, Step> = BTreeMap::new();
+        for number in 0u8.. {
+            let directory = checkout.join(format!("steps/step{number}/src"));
+            if !directory.is_dir() {
+                break;
+            }
+            let before = number.checked_sub(1).and_then(|before| steps.get(&before));
+            let mut step = Step::default();
+            for path in rust_files(&directory)? {
+                let module = module(path.strip_prefix(&directory)?);
+                let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
+                let old = before.and_then(|before| before.files.get(&module)).map(File::text);
+                let path = path.strip_prefix(checkout)?.to_owned();
+                let file = File::new(path, &text, old.as_deref())?;
+                step.files.insert(module, file);
+            }
+            steps.insert(number, step);
+        }
+        Ok(Sources { steps })
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u8, &Step)> {
+        self.steps.iter().map(|(number, step)| (*number, step))
+    }
+
+    pub fn step(&self, number: u8) -> Result<&Step> {
+        self.steps.get(&number).with_context(|| format!("there is no step {number}"))
+    }
+}
+
+impl Step {
+    pub fn file(&self, module: &str) -> Result<&File> {
+        self.files.get(module).ok_or_else(|| {
+            let names: Vec<&str> = self.files.keys().map(String::as_str).collect();
+            anyhow!("the step has no module {module:?}; it has {}", names.join(", "))
+        })
+    }
+}
+
+impl File {
+    fn new(path: PathBuf, text: &str, old: Option<&str>) -> Result<File> {
+        let items = items::parse(text).with_context(|| format!("parse {path:?}"))?;
+        let diff = TextDiff::configure()
+            .algorithm(Algorithm::Patience)
+            .diff_lines(old.unwrap_or_default(), text);
+        let (mut lines, mut gone) = (Vec::new(), Vec::new());
+        for change in diff.iter_all_changes() {
+            let text = change.value().trim_end_matches('\n').to_string();
+            match change.tag() {
+                ChangeTag::Delete => gone.push(text),
+                tag => lines.push(Line {
+                    text,
+                    is_new: tag == ChangeTag::Insert,
+                    gone: std::mem::take(&mut gone),
+                }),
+            }
+        }
+        let hunks = diff.unified_diff().context_radius(3).to_string();
+        let colours = OnceCell::new();
+        Ok(File { path, lines, items, is_new: old.is_none(), diff: hunks, colours })
+    }
+
+    /// The lines as HTML.
+    pub fn colours(&self) -> &[String] {
+        self.colours.get_or_init(|| {
+            let texts: Vec<&str> = self.lines.iter().map(|line| line.text.as_str()).collect();
+            highlight::rust(&texts)
+        })
+    }
+
+    pub fn text(&self) -> String {
+        self.lines.iter().map(|line| format!("{}\n", line.text)).collect()
+    }
+}
+
+fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let entries = fs::read_dir(directory).with_context(|| format!("read {directory:?}"))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(rust_files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// `layer/apply.rs` is `layer::apply`, `layer/mod.rs` is `layer`.
+fn module(path: &Path) -> String {
+    let path = path.with_extension("");
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    let parts = match parts.split_last() {
+        Some((last, rest)) if last == "mod" => rest,
+        _ => &parts[..],
+    };
+    parts.join("::")
+}
