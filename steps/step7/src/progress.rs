@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use shared::size;
+use shared::{Error, size};
 
 use crate::digest::Digest;
 use crate::layer::Report;
@@ -67,12 +67,13 @@ impl Bar {
         self.bar.iter().for_each(|bar| bar.set_position(so_far));
     }
 
-    /// The last is there, or something went wrong.
-    pub fn fetched(&self, well: bool) {
+    /// The last is there (or all were there before), or something went wrong.
+    pub fn end(&self, fetched: &Result<bool, Error>) {
+        let there = if let Ok(false) = fetched { ": it is there already" } else { "" };
         match &self.bar {
-            Some(bar) if well => bar.finish(),
+            Some(bar) if fetched.is_ok() => bar.finish_with_message(self.name.clone() + there),
             Some(bar) => bar.abandon(),
-            None if well && !self.quiet => eprintln!("{}", self.name),
+            None if fetched.is_ok() && !self.quiet => eprintln!("{}{there}", self.name),
             None => {}
         }
     }

@@ -255,9 +255,9 @@ fn fetch(
                     |start| registry.blob(layer, start),
                     |so_far| bar.at(so_far),
                 );
-                bar.fetched(fetched.is_ok());
+                bar.end(&fetched);
                 let index = layers.iter().position(|other| std::ptr::eq(other, layer));
-                let _ = senders[index.unwrap_or_default()].send(fetched);
+                let _ = senders[index.unwrap_or_default()].send(fetched.map(drop));
             }
         });
     }

@@ -116,17 +116,17 @@ impl Store {
     /// Keeps a blob unless it is there. `open` gives its bytes from some place on: what an earlier
     /// pull has left half-done is not asked for again.
     ///
-    /// `tell` hears how many bytes there are so far.
+    /// `tell` hears how many bytes there are so far. False: there was nothing to do.
     pub fn receive<R: Read>(
         &self,
         descriptor: &Descriptor,
         open: impl FnOnce(u64) -> Result<R, Error>,
         tell: impl Fn(u64),
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let Descriptor { digest, size, .. } = descriptor;
         let _ours = self.lock(&digest.hex())?;
         if self.blob(digest).exists() {
-            return Ok(());
+            return Ok(false);
         }
         let path = self.partial(&digest.hex());
         let mut file = OpenOptions::new()
@@ -146,7 +146,7 @@ impl Store {
             }
             return Err(error);
         }
-        self.put(&file, &path, &self.blob(digest))
+        self.put(&file, &path, &self.blob(digest)).map(|()| true)
     }
 
     /// Writes a file that is never seen half-written.

@@ -119,7 +119,8 @@ fn is(entry: &[&[u8]], wanted: &str) -> bool {
     entry[0] == wanted.as_bytes() || id(entry[2]) == id(wanted.as_bytes()) && id(entry[2]).is_some()
 }
 
-/// Reads a number. The largest, which is -1 as well, means "leave it as it is" to setuid(2).
+/// Reads a number. Nobody has the largest: as -1 it means "leave it as it is" to calls such as
+/// setresuid(2).
 fn id(text: impl AsRef<[u8]>) -> Option<u32> {
     let text = text.as_ref();
     let number = std::str::from_utf8(text).ok()?.parse().ok()?;
