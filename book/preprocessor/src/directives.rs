@@ -23,7 +23,7 @@ use crate::sources::{File, Sources};
 
 pub struct Directives {
     sources: Sources,
-    snapshots: PathBuf,
+    checkout: PathBuf,
 }
 
 /// A directive that shows code.
@@ -35,8 +35,8 @@ pub enum Code<'a> {
 }
 
 impl Directives {
-    pub fn new(sources: Sources, snapshots: PathBuf) -> Directives {
-        Directives { sources, snapshots }
+    pub fn new(sources: Sources, checkout: PathBuf) -> Directives {
+        Directives { sources, checkout }
     }
 
     fn expand(&self, chapter: &Chapter) -> Result<String> {
@@ -51,7 +51,7 @@ impl Directives {
                 let html = self.html(step, directive);
                 out += &html.with_context(|| format!("in {{{{#{directive}}}}}"))?;
             } else {
-                out += line;
+                out += &to_source_pages(line, &self.checkout);
             }
             out.push('\n');
         }
@@ -69,7 +69,7 @@ impl Directives {
         }
         let code = code(directive).context("there is no such directive")?;
         let (module, file) = (code.module(), step.file(code.module())?);
-        let html = listing::listing(number, module, file, &code.ranges(file)?);
+        let html = listing::listing(file, &code.ranges(file)?);
         Ok(match code {
             Code::Module { .. } => {
                 let about =
@@ -85,8 +85,8 @@ impl Directives {
 
     fn diff(&self, number: u8) -> Result<String> {
         let mut html = String::new();
-        for (module, file) in &self.sources.step(number)?.files {
-            let (path, page) = (file.path.display(), listing::page(number, module));
+        for file in self.sources.step(number)?.files.values() {
+            let (path, page) = (file.path.display(), listing::page(&file.path));
             let count =
                 |sign: char| file.diff.lines().filter(|line| line.starts_with(sign)).count();
             if file.is_new {
@@ -106,7 +106,7 @@ impl Directives {
     }
 
     fn output(&self, name: &str) -> Result<String> {
-        let path = self.snapshots.join(name).with_extension("snap");
+        let path = self.checkout.join("tests/snapshots").join(name).with_extension("snap");
         let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
         // The snapshot's own head ends with the second line of dashes.
         let text = text.splitn(3, "---\n").nth(2).context("it is no snapshot")?;
@@ -161,6 +161,20 @@ impl<'a> Code<'a> {
     }
 }
 
+/// Lets links to sources, which work where one reads the chapters in the checkout, lead to the book's
+/// pages of them. A directory has none; its first file has.
+fn to_source_pages(line: &str, checkout: &Path) -> String {
+    let mut parts = line.split("](../../");
+    let mut out = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let (path, rest) = part.split_once(')').unwrap_or((part, ""));
+        let firsts = ["main.rs", "lib.rs", "mod.rs"].map(|name| Path::new(path).join(name));
+        let file = firsts.into_iter().find(|file| checkout.join(file).is_file());
+        out += &format!("]({}){rest}", listing::page(&file.unwrap_or_else(|| path.into())));
+    }
+    out
+}
+
 /// Without the empty lines at the end.
 fn trimmed(file: &File, range: Range<usize>) -> Range<usize> {
     let empty = range.clone().rev().take_while(|line| file.lines[*line].text.is_empty()).count();
@@ -185,5 +199,39 @@ pub fn code(directive: &str) -> Option<Code<'_>> {
         ("head", None) => Some(Code::Head { module: rest.trim() }),
         ("module", None) => Some(Code::Module { module: rest.trim() }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_sources_stay_in_the_book() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for (line, expected) in [
+            ("a [b](c.md) d", "a [b](c.md) d"),
+            ("[b](../../shared/src/size.rs), e", "[b](source/shared/src/size.html), e"),
+            (
+                "[b](../../steps/step7/src/layer) [c](../../steps/step0/src)",
+                "[b](source/steps/step7/src/layer/mod.html) [c](source/steps/step0/src/main.html)",
+            ),
+        ] {
+            assert_eq!(to_source_pages(line, &checkout), expected);
+        }
+    }
+
+    #[test]
+    fn a_directive_is_a_whole_line() {
+        assert_eq!(
+            directive("{{#item a b}}").and_then(code),
+            Some(Code::Item { module: "a", name: "b" })
+        );
+        let name = "impl Drop for A";
+        assert_eq!(code("item a impl Drop for A"), Some(Code::Item { module: "a", name }));
+        assert_eq!(code("module a::b"), Some(Code::Module { module: "a::b" }));
+        assert_eq!(directive("see {{#item a b}}"), None);
+        assert_eq!(code("item a"), None);
+        assert_eq!(code("include a"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! A piece of a step's source as HTML: new lines marked, old ones dim, and folded where there are many.
 
 use std::ops::Range;
+use std::path::Path;
 
 use crate::highlight::escape;
 use crate::sources::{File, Line};
@@ -10,14 +11,14 @@ const KEPT: usize = 3;
 /// Fewer lines are not worth a fold.
 const LEAST_FOLD: usize = 6;
 
-/// These lines of a file, under a line that says where they stand. `step` is the file's.
-pub fn listing(step: u8, module: &str, file: &File, ranges: &[Range<usize>]) -> String {
+/// These lines of a file, under a line that says where they stand.
+pub fn listing(file: &File, ranges: &[Range<usize>]) -> String {
     let colours = file.colours();
     // A method stands between the lines of its `impl`.
     let shown = ranges[ranges.len() / 2].clone();
     let mut html = format!(
         "<figure class=\"listing\">\n<figcaption><a href=\"{}#L{first}\">{}</a>, lines {first} to {}</figcaption>\n",
-        page(step, module),
+        page(&file.path),
         file.path.display(),
         shown.end,
         first = shown.start + 1,
@@ -32,9 +33,9 @@ pub fn listing(step: u8, module: &str, file: &File, ranges: &[Range<usize>]) -> 
     html + "</figure>\n"
 }
 
-/// Where a file's page is, from a chapter's.
-pub fn page(step: u8, module: &str) -> String {
-    format!("source/step{step}/{}.html", module.replace("::", "-"))
+/// Where the page of a source file is, from a chapter's. `path` is the file's, from the checkout on.
+pub fn page(path: &Path) -> String {
+    format!("source/{}", path.with_extension("html").display())
 }
 
 /// Lines in a row, long runs of old ones folded.

@@ -6,11 +6,12 @@ mod directives;
 mod drawing;
 mod highlight;
 mod items;
+mod links;
 mod listing;
 mod source_pages;
 mod sources;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -53,12 +54,13 @@ fn run(options: &Options) -> Result<ExitCode> {
         return Ok(if coverage.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let mut driver = MDBook::load(&book).context("load the book")?;
-    let directives = Directives::new(sources.clone(), checkout.join("tests/snapshots"));
+    let directives = Directives::new(sources.clone(), checkout.clone());
     driver.with_preprocessor(directives);
     driver.build().context("build the book")?;
-    let built: PathBuf = driver.build_dir_for("html");
-    source_pages::write(&sources, &built)?;
-    let first = built.join("index.html").canonicalize()?;
+    let built = driver.build_dir_for("html").canonicalize()?;
+    source_pages::write(&sources, &checkout, &built)?;
+    links::check(&built)?;
+    let first = built.join("index.html");
     println!("{}", first.display());
     if options.open && opener::open(&first).is_err() {
         println!("There is no browser here to open it with.");

@@ -5,32 +5,49 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::highlight::rust;
 use crate::listing::page;
-use crate::sources::{File, Sources};
+use crate::sources::{Sources, rust_files};
+
+/// Other sources that chapters point to.
+const OTHERS: [&str; 2] = ["shared/src", "tests/src/bin"];
 
 /// Writes the pages into the built book.
-pub fn write(sources: &Sources, built: &Path) -> Result<()> {
+pub fn write(sources: &Sources, checkout: &Path, built: &Path) -> Result<()> {
     for (number, step) in sources.iter() {
-        for (module, file) in &step.files {
-            let path = built.join(page(number, module));
-            let directory = path.parent().context("a page lies in a directory")?;
-            fs::create_dir_all(directory).with_context(|| format!("make {directory:?}"))?;
-            fs::write(&path, html(number, file)).with_context(|| format!("write {path:?}"))?;
+        let chapter = format!("step{number}");
+        for file in step.files.values() {
+            write_page(built, &file.path, file.colours(), &chapter)?;
+        }
+    }
+    for path in OTHERS.map(|directory| rust_files(&checkout.join(directory))) {
+        for path in path? {
+            let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
+            let lines = rust(&text.lines().collect::<Vec<_>>());
+            write_page(built, path.strip_prefix(checkout)?, &lines, "index")?;
         }
     }
     Ok(())
 }
 
-fn html(step: u8, file: &File) -> String {
+fn write_page(built: &Path, path: &Path, lines: &[String], chapter: &str) -> Result<()> {
+    let page = built.join(page(path));
+    let directory = page.parent().context("a page lies in a directory")?;
+    fs::create_dir_all(directory).with_context(|| format!("make {directory:?}"))?;
+    // One level for `source` instead of the file.
+    let root = "../".repeat(path.components().count());
     let lines: String = (1..)
-        .zip(file.colours())
+        .zip(lines)
         .map(|(number, html)| {
             format!("<span class=\"line\" id=\"L{number}\"><a href=\"#L{number}\">{number:4}</a> {html}</span>\n")
         })
         .collect();
-    PAGE.replace("STEP", &step.to_string())
-        .replace("PATH", &file.path.display().to_string())
-        .replace("LINES", &lines)
+    let html = PAGE
+        .replace("ROOT/", &root)
+        .replace("CHAPTER", chapter)
+        .replace("PATH", &path.display().to_string())
+        .replace("LINES", &lines);
+    fs::write(&page, html).with_context(|| format!("write {page:?}"))
 }
 
 /// Themed as the reader has chosen in the book.
@@ -40,12 +57,12 @@ const PAGE: &str = r#"<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>PATH</title>
-<link rel="icon" href="../../favicon.svg">
-<link rel="stylesheet" href="../../css/variables.css">
-<link rel="stylesheet" href="../../css/general.css">
-<link rel="stylesheet" href="../../highlight.css" id="light">
-<link rel="stylesheet" href="../../tomorrow-night.css" id="dark" disabled>
-<link rel="stylesheet" href="../../theme/listing.css">
+<link rel="icon" href="ROOT/favicon.svg">
+<link rel="stylesheet" href="ROOT/css/variables.css">
+<link rel="stylesheet" href="ROOT/css/general.css">
+<link rel="stylesheet" href="ROOT/highlight.css" id="light">
+<link rel="stylesheet" href="ROOT/tomorrow-night.css" id="dark" disabled>
+<link rel="stylesheet" href="ROOT/theme/listing.css">
 <script>
 const theme = (localStorage.getItem("mdbook-theme") || "").replaceAll('"', "")
     || (matchMedia("(prefers-color-scheme: dark)").matches ? "navy" : "light");
@@ -56,7 +73,7 @@ document.getElementById("dark").disabled = !isDark;
 </script>
 </head>
 <body class="source">
-<p><a href="../../stepSTEP.html">Chapter STEP</a></p>
+<p><a href="ROOT/CHAPTER.html">Back to the book</a></p>
 <h1>PATH</h1>
 <pre><code class="hljs">LINES</code></pre>
 </body>

@@ -122,7 +122,8 @@ impl File {
     }
 }
 
-fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
+/// All Rust files in a directory and below.
+pub fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries = fs::read_dir(directory).with_context(|| format!("read {directory:?}"))?;
     for entry in entries {
