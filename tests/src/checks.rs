@@ -25,6 +25,7 @@ macro_rules! promises {
 pub mod engine;
 pub mod failure;
 pub mod fixture;
+pub mod images;
 pub mod machine;
 pub mod running;
 pub mod terminal;
@@ -36,12 +37,13 @@ mod stage3;
 mod stage4;
 mod stage5;
 mod stage6;
+mod stage7;
 
 pub use engine::{Caller, Engine};
 pub use failure::{Failure, Verdict};
 
 /// The newest stage that there are checks for.
-pub const LAST_STAGE: u8 = 6;
+pub const LAST_STAGE: u8 = 7;
 
 /// One promise: made by a stage, and kept by all later ones unless `until` says otherwise.
 pub struct Check {
@@ -80,5 +82,5 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         stage5::CHECKS,
         stage6::CHECKS,
     ];
-    stages.into_iter().flatten()
+    stages.into_iter().chain(stage7::CHECKS).flatten()
 }

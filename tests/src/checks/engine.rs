@@ -1,12 +1,12 @@
 //! The program under test, and one run of it from start to end.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::FromRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -16,6 +16,9 @@ use super::failure::{Failure, Verdict, equal, require};
 
 /// How long a run may take. On a busy machine that emulates its processor, Python takes ten seconds.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
+
+/// The first step whose program has subcommands: what it was before is then `run`.
+const FIRST_WITH_RUN: u8 = 7;
 
 static PATIENCE: AtomicU64 = AtomicU64::new(20);
 
@@ -56,18 +59,50 @@ pub struct Engine {
     pub step: u8,
     pub caller: Caller,
     shown: RefCell<Option<String>>,
+    knows_pull: OnceCell<Verdict>,
 }
 
 impl Engine {
     pub fn new(binary: PathBuf, step: u8, caller: Caller) -> Engine {
-        Engine { binary, step, caller, shown: RefCell::new(None) }
+        Engine { binary, step, caller, shown: RefCell::new(None), knows_pull: OnceCell::new() }
+    }
+
+    /// How a command line begins that runs a command, up to the options. `program` is the engine's
+    /// file, or a copy.
+    pub fn start_of_line(&self, program: &Path) -> Vec<String> {
+        let program = program.to_string_lossy().into_owned();
+        let subcommand = (self.step >= FIRST_WITH_RUN).then(|| "run".to_string());
+        [program].into_iter().chain(subcommand).collect()
+    }
+
+    /// The same for a shell.
+    pub fn typed_start(&self) -> String {
+        self.start_of_line(&self.binary).join(" ")
     }
 
     /// The engine as a command, with these options and this command to run.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let start = self.start_of_line(&self.binary);
+        let mut command = Command::new(&start[0]);
+        command.args(&start[1..]).args(args).stdin(Stdio::null());
+        called_by(self.caller, command)
+    }
+
+    /// The engine with a subcommand of its own, and what belongs to that.
+    pub fn subcommand<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(args).stdin(Stdio::null());
         called_by(self.caller, command)
+    }
+
+    /// Requires that there is a `pull` which knows what an IMAGE is.
+    pub fn knows_pull(&self) -> Verdict {
+        let ask = || {
+            let outcome = Outcome::of(self.subcommand(["pull", "--help"]), b"")?;
+            let explains = outcome.ends_with(0)?.stdout.contains("IMAGE");
+            if explains { Ok(()) } else { Err(outcome.failure("what to pull: an IMAGE")) }
+        };
+        self.knows_pull.get_or_init(ask).clone()
     }
 
     /// Runs the engine to its end.

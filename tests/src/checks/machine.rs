@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
@@ -10,6 +11,18 @@ use nix::unistd::{Pid, gethostname, sethostname};
 
 use super::failure::{Verdict, require};
 use super::running::eventually;
+
+/// Processes of the checks' own that stay from one check to the next.
+static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Takes note that a process is the checks' own, and will stay.
+pub fn keep(pid: u32) {
+    ours().insert(pid as i32);
+}
+
+fn ours() -> MutexGuard<'static, BTreeSet<i32>> {
+    OURS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What a container could leave behind.
 #[derive(Clone, PartialEq)]
@@ -107,8 +120,9 @@ fn add_cgroups(group: &Path, all: &mut Vec<String>) {
     }
 }
 
-/// All processes but the kernel's own threads, which come and go.
+/// All processes but the kernel's own threads, which come and go, and those that are ours.
 fn processes() -> BTreeSet<(i32, String)> {
+    let ours = ours();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| {
@@ -116,7 +130,7 @@ fn processes() -> BTreeSet<(i32, String)> {
             let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
             let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
             let parent: i32 = rest.split(' ').nth(1)?.parse().ok()?;
-            (pid != 2 && parent != 2).then(|| (pid, name.to_string()))
+            (pid != 2 && parent != 2 && !ours.contains(&pid)).then(|| (pid, name.to_string()))
         })
         .collect()
 }

@@ -242,7 +242,7 @@ fn sigterm_at_any_moment(engine: &Engine) -> Verdict {
 
 fn ctrl_c(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.binary.display();
+    let name = engine.typed_start();
     terminal.enter(&format!("cd {}/..; {name} probe catch 4", ROOTFS))?;
     terminal.wait_for("\n")?;
     terminal.wait_for("\n")?;
@@ -256,7 +256,7 @@ fn ctrl_c(engine: &Engine) -> Verdict {
 
 fn ctrl_z(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.binary.display();
+    let name = engine.typed_start();
     terminal.enter(&format!("cd {}/..; {name} sh -c 'echo be''gin; read x; exit 6'", ROOTFS))?;
     terminal.wait_for("begin")?;
     terminal.press("\x1a")?;
@@ -273,18 +273,20 @@ fn ctrl_z(engine: &Engine) -> Verdict {
 
 fn hang_up(engine: &Engine) -> Verdict {
     // No shell in between, as `xterm -e` and `ssh -t` have none: the engine leads the session.
-    let binary = engine.binary.to_string_lossy();
-    let mut terminal = Terminal::start(engine, &[&binary, "/bin/probe", "idle"])?;
+    let mut line = engine.start_of_line(&engine.binary);
+    line.extend(["/bin/probe", "idle"].map(String::from));
+    let mut terminal = Terminal::start(engine, &line)?;
     terminal.wait_for("pid=")?;
     let leader = terminal.close();
     let ended =
         eventually(|| waitpid(leader, Some(WaitPidFlag::WNOHANG)) != Ok(WaitStatus::StillAlive));
-    require(ended, &format!("{binary} probe idle, and closing the terminal"), "its end", "no end")
+    let tried = format!("{}, and closing the terminal", line.join(" "));
+    require(ended, &tried, "its end", "no end")
 }
 
 fn foreground_comes_back(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.binary.display();
+    let name = engine.typed_start();
     // The caller is a script: unlike a shell at its prompt, it does not take the terminal back itself.
     terminal.enter(&format!("cd {ROOTFS}/..; sh -c '{name} sh -i; read x; echo \"<$x>\"'"))?;
     terminal.wait_for("# ")?;

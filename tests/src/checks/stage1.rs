@@ -134,7 +134,7 @@ fn ended_by_sigterm(engine: &Engine) -> i32 {
 
 fn terminal_as_before(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.binary.display();
+    let name = engine.typed_start();
     terminal.enter("cd /slipway; stty tostop; stty -g > /tmp/before")?;
     terminal.wait_for("ready:")?;
     terminal.enter(&format!("{name} sh -c 'stty -tostop -opost; exit 4'; stty -g > /tmp/after"))?;

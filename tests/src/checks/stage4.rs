@@ -210,7 +210,7 @@ fn ends_with_process_1(engine: &Engine) -> Verdict {
 
 fn ctrl_c_without_handler(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.binary.display();
+    let name = engine.typed_start();
     terminal.enter(&format!("cd /slipway; {name} probe idle"))?;
     terminal.wait_for("pid=1\r\n")?;
     terminal.press("\x03")?;
@@ -325,7 +325,7 @@ fn debian_script(engine: &Engine) -> Verdict {
 
 fn debian_job_control(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.binary.display();
+    let name = engine.typed_start();
     terminal.enter(&format!("{name} --rootfs /debian bash --norc --noprofile -i"))?;
     terminal.enter("PS1=in''side: ; echo pid=$$")?;
     terminal.wait_for("pid=1\r\n")?;

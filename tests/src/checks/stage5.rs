@@ -107,7 +107,7 @@ fn single_id(engine: &Engine) -> Verdict {
 /// Runs the engine on a machine that a script of root's has changed, for this run only: what it
 /// mounts, it mounts in a mount namespace. `engine` in `line` stands for the engine.
 pub fn on_changed_machine(engine: &Engine, script: &str, line: &str) -> Result<Outcome, Failure> {
-    let line = line.replace("engine", &engine.binary.to_string_lossy());
+    let line = line.replace("engine", &engine.typed_start());
     let id = engine.caller.id();
     let become_caller = format!("exec setpriv --reuid {id} --regid {id} --clear-groups {line}");
     let mut command = Command::new("/usr/bin/unshare");
@@ -138,12 +138,13 @@ fn no_newuidmap(engine: &Engine) -> Verdict {
 
 fn traced(engine: &Engine) -> Verdict {
     let mut command = Command::new("/usr/bin/strace");
-    command.args(["-f", "-o", "/dev/null"]).arg(&engine.binary);
+    command.args(["-f", "-o", "/dev/null"]).args(engine.start_of_line(&engine.binary));
     command.args(["/bin/sh", "-c", SHOW_MAPS]);
     has_maps(&Outcome::of(called_by(engine.caller, command), b"")?, &["0 1000 1"; 2])?;
     // Whoever sits at a terminal is told.
-    let binary = engine.binary.to_string_lossy();
-    let line = ["/usr/bin/strace", "-f", "-o", "/dev/null", &binary, "/bin/echo", "started"];
+    let mut line = ["/usr/bin/strace", "-f", "-o", "/dev/null"].map(String::from).to_vec();
+    line.extend(engine.start_of_line(&engine.binary));
+    line.extend(["/bin/echo", "started"].map(String::from));
     let shown = Terminal::start(engine, &line)?.wait_for("started")?;
     let note = "note: no id but 0";
     require(shown.contains(note), &line.join(" "), format!("{note:?} on a terminal"), shown)
@@ -201,7 +202,8 @@ fn other_id(engine: &Engine) -> Verdict {
 
 fn groups_are_left(engine: &Engine) -> Verdict {
     let mut command = Command::new("/usr/bin/setpriv");
-    command.args(["--reuid=1000", "--regid=1000", "--groups=4,1000"]).arg(&engine.binary);
+    command.args(["--reuid=1000", "--regid=1000", "--groups=4,1000"]);
+    command.args(engine.start_of_line(&engine.binary));
     command.args(["/bin/sh", "-c", "id -G; grep Groups /proc/self/status"]);
     Outcome::of(command, b"")?.ends_with(0)?.prints("0\nGroups:\t \n")?;
     Ok(())
@@ -355,8 +357,10 @@ fn nested(engine: &Engine) -> Verdict {
     fs::copy(&engine.binary, Path::new(ROOTFS).join("fixture/engine"))?;
     own(&inner, engine.caller)?;
     let maps_inside = "/bin/cat /proc/self/uid_map /proc/self/gid_map".split(' ');
-    let outcome = engine
-        .run(["/fixture/engine", "--rootfs", "/fixture/inner"].into_iter().chain(maps_inside));
+    let mut args = engine.start_of_line(Path::new("/fixture/engine"));
+    args.extend(["--rootfs", "/fixture/inner"].map(str::to_string));
+    args.extend(maps_inside.map(str::to_string));
+    let outcome = engine.run(args);
     fs::remove_dir_all(&inner)?;
     fs::remove_file(Path::new(ROOTFS).join("fixture/engine"))?;
     has_maps(&outcome?, &["0 0 1", "1 1 65536", "0 0 1", "1 1 65536"])
@@ -393,7 +397,7 @@ fn seccomp_filter(engine: &Engine) -> Verdict {
     let mut command = Command::new("/usr/bin/strace");
     command.args(["-f", "-o", "/dev/null", "--seccomp-bpf"]);
     command.args(["-e", "trace=clone3", "-e", "inject=clone3:error=ENOSYS"]);
-    command.arg(&engine.binary).args(["/bin/echo", "started"]);
+    command.args(engine.start_of_line(&engine.binary)).args(["/bin/echo", "started"]);
     let outcome = Outcome::of(called_by(engine.caller, command), b"")?;
     outcome.ends_with(125)?.prints("")?.complains_of(&["seccomp", "Docker", "./just vm"])
 }

@@ -427,8 +427,9 @@ fn inside_itself(engine: &Engine, options: &[&str], inner: &[&str]) -> Result<Ou
     fs::copy(root.join("bin/probe"), small.join("probe"))?;
     fs::copy(&engine.binary, root.join("fixture/engine"))?;
     own(&small, engine.caller)?;
-    let nested = ["/fixture/engine", "--rootfs", "/fixture/inner"];
-    let outcome = engine.run([options, &nested, inner].concat());
+    let nested = engine.start_of_line(Path::new("/fixture/engine"));
+    let nested: Vec<&str> = nested.iter().map(String::as_str).collect();
+    let outcome = engine.run([options, &nested, &["--rootfs", "/fixture/inner"], inner].concat());
     fs::remove_dir_all(&small)?;
     fs::remove_file(root.join("fixture/engine"))?;
     outcome

@@ -36,10 +36,10 @@ impl Terminal {
     }
 
     /// Opens one with any program, for the one who calls the engine.
-    pub fn start(engine: &Engine, argv: &[&str]) -> Result<Terminal, Failure> {
+    pub fn start(engine: &Engine, argv: &[impl AsRef<str>]) -> Result<Terminal, Failure> {
         let argv: Vec<CString> = argv
             .iter()
-            .map(|arg| CString::new(*arg).expect("no argument contains a NUL"))
+            .map(|arg| CString::new(arg.as_ref()).expect("no argument contains a NUL"))
             .collect();
         // SAFETY: until it becomes the program, the child only calls async-signal-safe functions.
         match unsafe { forkpty(None, None) }? {

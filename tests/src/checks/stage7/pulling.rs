@@ -1,0 +1,134 @@
+//! What `pull` gives, and how it says so.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::super::engine::{Engine, Outcome};
+use super::super::failure::{Failure, Verdict, equal, require};
+use super::super::fixture::ROOTFS;
+use super::super::images::home::PLACE;
+use super::super::images::registry::push_layout;
+use super::super::images::{Archive, Home, Image, Registry, Shelf};
+use super::super::terminal::Terminal;
+
+promises! { stage 7:
+    prints "pull prints the manifest's digest and the root filesystem's path; a line a layer beside"
+    quiet_runs "-q prints the path alone, and `run --rootfs` runs a command in it"
+    bar_on_a_terminal "on a terminal each layer has a bar"
+    moved_tag "a tag that has moved is followed; what it was before stays"
+    by_digest "a digest in the name decides, whatever the tag says"
+}
+
+/// The name of an image that umoci made of the default root filesystem, with a file /greeting.
+pub fn busybox() -> Result<String, Failure> {
+    static PUSHED: OnceLock<Verdict> = OnceLock::new();
+    let make = || {
+        let layout = Path::new(PLACE).join("busybox");
+        // From an earlier run in this VM.
+        let _ = fs::remove_dir_all(&layout);
+        fs::create_dir_all(PLACE)?;
+        let tar = Path::new(PLACE).join("busybox.tar");
+        let mut archive = Archive::new().file("greeting", "hello\n");
+        archive.builder().follow_symlinks(false);
+        archive.builder().append_dir_all("", ROOTFS)?;
+        fs::write(&tar, archive.end())?;
+        let (layout_name, image) =
+            (layout.display().to_string(), format!("{}:image", layout.display()));
+        umoci(&["init", "--layout", &layout_name])?;
+        umoci(&["new", "--image", &image])?;
+        umoci(&["raw", "add-layer", "--image", &image, &tar.display().to_string()])?;
+        umoci(&["config", "--image", &image, "--config.cmd", "/bin/sh"])?;
+        push_layout(&layout, "busybox", &[])
+    };
+    PUSHED.get_or_init(make).clone()?;
+    Ok(format!("{}/busybox", Registry::open()?))
+}
+
+/// Runs umoci to its end.
+pub fn umoci(args: &[&str]) -> Verdict {
+    let mut umoci = Command::new("/usr/bin/umoci");
+    umoci.args(args);
+    Outcome::of(umoci, b"")?.ends_with(0).map(drop)
+}
+
+/// An image of one layer with one file.
+pub fn small(text: &str) -> Image {
+    Image::of(&[Archive::new().file("text", text).end()])
+}
+
+fn prints(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let image =
+        Image::of(&[Archive::new().file("one", "1").end(), Archive::new().file("two", "2").end()]);
+    let shelf = Shelf::with(&image)?;
+    let outcome = Outcome::of(home.at_home(engine.subcommand(["pull", &shelf.name()])), b"")?;
+    outcome.ends_with(0)?;
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    let [digest, path] = lines[..] else {
+        return Err(outcome.failure("two lines on standard output: a digest and a path"));
+    };
+    equal(&outcome.tried, "the digest", image.digest().as_str(), digest)?;
+    let is_there = Path::new(path).is_absolute() && Path::new(path).join("two").is_file();
+    require(is_there, &outcome.tried, "the path of a root filesystem", path)?;
+    let told = |number| {
+        let digest = image.layer(number).trim_start_matches("sha256:");
+        outcome.stderr.lines().filter(|line| line.contains(&digest[..12])).count() == 1
+    };
+    let expected = "a line for each layer on standard error";
+    let all = told(0) && told(1) && outcome.stderr.lines().count() == 2;
+    if all { Ok(()) } else { Err(outcome.failure(expected)) }
+}
+
+fn quiet_runs(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let outcome = Outcome::of(home.pull(&[&busybox()?]), b"")?;
+    equal(&outcome.tried, "standard error", "", outcome.stderr.as_str())?;
+    greets(engine, &Home::rootfs(&outcome)?)
+}
+
+/// Requires that a command runs in a root filesystem that was [`busybox`].
+pub fn greets(engine: &Engine, rootfs: &Path) -> Verdict {
+    let rootfs = rootfs.to_string_lossy();
+    let outcome = engine.run(["--rootfs", &rootfs, "/bin/cat", "/greeting"])?;
+    outcome.ends_with(0)?.prints("hello\n")?;
+    Ok(())
+}
+
+fn bar_on_a_terminal(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let shelf = Shelf::with(&small("x"))?;
+    let mut line = ["/usr/bin/env", "TERM=xterm"].map(String::from).to_vec();
+    line.push(format!("SLIPWAY_HOME={}", home.store().display()));
+    line.push(engine.binary.display().to_string());
+    line.extend(["pull".to_string(), shelf.name()]);
+    let mut terminal = Terminal::start(engine, &line)?;
+    terminal.wait_for("layer ")?;
+    terminal.wait_for("███")?;
+    terminal.wait_for("/rootfs/")?;
+    Ok(())
+}
+
+fn moved_tag(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let shelf = Shelf::with(&small("old"))?;
+    let old = home.pulled(&[&shelf.name()])?;
+    shelf.offer("latest", &small("new"));
+    let new = home.pulled(&[&shelf.name()])?;
+    let texts = [fs::read_to_string(old.join("text"))?, fs::read_to_string(new.join("text"))?];
+    equal("pull, twice", "what the two images say", ["old", "new"].map(String::from), texts)
+}
+
+fn by_digest(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let (wanted, other) = (small("wanted"), small("other"));
+    let shelf = Shelf::with(&wanted)?;
+    shelf.offer("latest", &other);
+    for tag in ["", ":latest"] {
+        let name = format!("{}{tag}@{}", shelf.name(), wanted.digest());
+        let text = fs::read_to_string(home.pulled(&[&name])?.join("text"))?;
+        equal(&format!("pull {name}"), "what the image says", "wanted", text.as_str())?;
+    }
+    Ok(())
+}
