@@ -4,10 +4,11 @@
 //! It is made before the engine has threads, and waits. What it is to do comes as lines of JSON.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -131,7 +132,9 @@ fn follow(order: Order) -> Result<Report, Error> {
             if root.exists() {
                 layer::remove(&root)?;
             }
-            fs::create_dir(&root).explain(format_args!("make the directory {root:?}"))?;
+            // As any directory that no entry describes.
+            let made = DirBuilder::new().mode(0o755).create(&root);
+            made.explain(format_args!("make the directory {root:?}"))?;
         }
         Order::Apply { root, blob, compression, diff_id, max } => {
             let file = File::open(&blob).explain(format_args!("open {blob:?}"))?;
