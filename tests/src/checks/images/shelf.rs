@@ -126,6 +126,12 @@ fn lock(contents: &Mutex<Contents>) -> MutexGuard<'_, Contents> {
 
 /// Answers requests until the connection ends.
 fn serve(mut stream: TcpStream, contents: &Mutex<Contents>) -> Option<()> {
+    let mut first = [0];
+    stream.peek(&mut first).ok()?;
+    if !first[0].is_ascii_alphabetic() {
+        // The beginning of TLS, say.
+        return stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").ok();
+    }
     let mut lines = BufReader::new(stream.try_clone().ok()?).lines().map_while(Result::ok);
     while let Some(request) = lines.next() {
         let headers: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();

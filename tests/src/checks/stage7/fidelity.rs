@@ -10,9 +10,7 @@ use tar::EntryType;
 
 use super::super::engine::{Engine, Outcome};
 use super::super::failure::{Failure, Verdict, require};
-use super::super::images::archive::gzip;
 use super::super::images::home::PLACE;
-use super::super::images::image::digest;
 use super::super::images::registry::push;
 use super::super::images::{Archive, Home, Image, Item, Registry, Shelf, Tree};
 use super::super::stage5::on_changed_machine;
@@ -239,8 +237,7 @@ fn debian() -> io::Result<Image> {
         add(&mut archive, debian, paths).map(|()| archive.end())
     };
     let layers = [layer(&first)?, changed.end(), layer(&small(others))?];
-    let packed = |layer: &Vec<u8>| ("tar+gzip", gzip(layer), digest(layer));
-    Ok(Image::packed(layers.iter().map(packed).collect()))
+    Ok(Image::of(&layers))
 }
 
 /// All paths below one, from `root` on.

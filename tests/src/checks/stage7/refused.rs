@@ -150,28 +150,33 @@ fn many_diff_ids(engine: &Engine) -> Verdict {
     refused(engine, &image, &["1 layers", "diff_ids", "2"])
 }
 
-fn bomb(engine: &Engine) -> Verdict {
-    let home = Home::new(engine)?;
-    // gzip files may follow each other: this one is small however much it inflates to.
-    let size = 64u64 << 20;
+/// A layer of an entry whose content is 64 MiB of zeros, and which takes some kilobytes.
+fn zeros(name: &str) -> Result<Vec<u8>, std::io::Error> {
     let mut header = tar::Header::new_ustar();
-    header.set_path("zeros")?;
-    header.set_size(size);
+    header.set_path(name)?;
+    header.set_size(64 << 20);
     header.set_mode(0o644);
     header.set_cksum();
-    let mut packed = gzip(header.as_bytes());
-    packed.extend(gzip(&[0; 1 << 20]).repeat(64));
-    let image = Image::packed(vec![("tar+gzip", packed, digest(b""))]);
-    let shelf = Shelf::with(&image)?;
-    // A disk of 16 MiB.
+    // gzip files may follow each other.
+    Ok([gzip(header.as_bytes()), gzip(&[0; 1 << 20]).repeat(64)].concat())
+}
+
+fn bomb(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
     let store = home.make_directory("store")?.display().to_string();
     let id = engine.caller.id();
+    // A disk of 16 MiB.
     let script = format!("mount -t tmpfs -o size=16m,mode=700,uid={id},gid={id} none {store}");
-    let name = shelf.name();
-    let program = engine.binary.display();
-    let line = format!("env SLIPWAY_HOME={store} {program} pull -q {name}");
-    let outcome = on_changed_machine(engine, &script, &line)?;
-    outcome.ends_with(125)?.prints("")?.complains_of(&["inflates to more than"])
+    // What is written fills the disk. What is not, as a whiteout's content, has its limit, too.
+    for (entry, words) in [("zeros", "No space left"), (".wh.x", "inflates to more than")] {
+        let image = Image::packed(vec![("tar+gzip", zeros(entry)?, digest(b""))]);
+        let shelf = Shelf::with(&image)?;
+        let (program, name) = (engine.binary.display(), shelf.name());
+        let line = format!("env SLIPWAY_HOME={store} {program} pull -q {name}");
+        let outcome = on_changed_machine(engine, &script, &line)?;
+        outcome.ends_with(125)?.prints("")?.complains_of(&[words])?;
+    }
+    Ok(())
 }
 
 fn two_in_one(engine: &Engine) -> Verdict {
