@@ -51,6 +51,11 @@ pub const LESSONS: &[Lesson] = &[
     lesson(6, &["statfs"], "/sys/fs/cgroup"),
     lesson(6, FORKS, "CLONE_INTO_CGROUP"),
     lesson(6, CGROUP_FILES, "/sys/fs/cgroup/"),
+    lesson(7, &["connect"], "AF_INET"),
+    lesson(7, &["flock"], ""),
+    lesson(7, &["openat2"], ""),
+    lesson(7, &["fsync", "fdatasync", "syncfs"], ""),
+    lesson(7, &["rename", "renameat", "renameat2"], ""),
 ];
 
 const fn lesson(step: u8, calls: &'static [&'static str], with: &'static str) -> Lesson {
@@ -93,6 +98,10 @@ mod tests {
         assert_eq!(chapters("clone", "child_stack=NULL, flags=SIGCHLD"), [1]);
         assert_eq!(chapters("clone3", "{flags=CLONE_NEWNS|CLONE_NEWUTS|CLONE_NEWPID, …}"), [2, 4]);
         assert_eq!(chapters("write", r#"4</proc/77/uid_map>, "0 1000 1", 8"#), [5]);
+        assert_eq!(
+            chapters("openat2", r#"5</x/rootfs>, "usr/lib", {resolve=RESOLVE_IN_ROOT}"#),
+            [7]
+        );
         assert_eq!(chapters("write", r#"3</sys/fs/cgroup/a/memory.max>, "64M", 3"#), [6]);
     }
 

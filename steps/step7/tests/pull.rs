@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -207,6 +208,7 @@ fn an_image_arrives_once() {
     let registry = Registry::open();
     let rootfs = registry.pulled();
     assert_eq!(size(&rootfs.join("hello")), 100_000);
+    assert_eq!(fs::metadata(&rootfs).unwrap().mode() & 0o7777, 0o755);
     let layout = registry.home.join("images");
     assert!(layout.join("oci-layout").exists());
     let index = fs::read_to_string(layout.join("index.json")).unwrap();

@@ -1,12 +1,13 @@
 //! Debian's docker-registry on loopback, with umoci's and skopeo's help: started when first needed,
 //! and there until the checks end.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -126,11 +127,18 @@ fn answers(address: &str) -> Result<(), Failure> {
     require(listens, "docker-registry serve", "an answer", "none")
 }
 
-/// Pushes an image as `name` into the registries' storage, with more of skopeo's options.
+/// Pushes an image as `name` into the registries' storage, with more of skopeo's options. It stays
+/// there for all checks, so a name is for one image.
 pub fn push(image: &Image, name: &str, options: &[&str]) -> Result<(), Failure> {
+    static PUSHED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut pushed = PUSHED.lock().unwrap_or_else(PoisonError::into_inner);
+    if pushed.contains(name) {
+        return Ok(());
+    }
     let layout = Path::new(PLACE).join(format!("layout-{}", name.replace(['/', ':'], "-")));
     image.write(&layout)?;
     push_layout(&layout, name, options)?;
+    pushed.insert(name.into());
     Ok(fs::remove_dir_all(&layout)?)
 }
 

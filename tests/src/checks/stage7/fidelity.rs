@@ -221,10 +221,11 @@ fn debian() -> io::Result<Image> {
     let is_source = |path: &PathBuf| path.extension().is_some_and(|name| name == "py");
     let (sources, others): (Vec<_>, Vec<_>) = modules.into_iter().partition(is_source);
     let is_small = |path: &PathBuf| {
-        debian.join(path).symlink_metadata().is_ok_and(|metadata| metadata.size() < 8 << 10)
+        debian.join(path).symlink_metadata().is_ok_and(|metadata| metadata.size() <= 4 << 10)
     };
     let small = |paths: Vec<PathBuf>| paths.into_iter().filter(is_small).collect::<Vec<_>>();
-    let first = [find(debian, "etc")?, find(debian, "var/lib/dpkg/info")?, small(sources)].concat();
+    let notes = find(debian, "var/lib/dpkg/info")?;
+    let first = small([find(debian, "etc")?, notes, sources].concat());
     let mut changed = Archive::new()
         .file("etc/.wh.apt", "")
         .file("usr/lib/python3.11/json/.wh..wh..opq", "")
