@@ -34,6 +34,19 @@ fn odd() -> Image {
     Image::of(&[odd_things(&long).end(), changes().end(), changes_back().end()])
 }
 
+/// A program with capabilities and a note.
+fn with_attributes<'a>() -> Item<'a> {
+    Item {
+        mode: 0o755,
+        owner: (0, 5),
+        pax: &[
+            ("SCHILY.xattr.security.capability", &CAPABILITY),
+            ("SCHILY.xattr.user.note", b"a note"),
+        ],
+        ..Item::default()
+    }
+}
+
 /// What there is to begin with.
 fn odd_things(long: &str) -> Archive {
     let directory =
@@ -66,18 +79,8 @@ fn odd_things(long: &str) -> Archive {
             long.get(..90).unwrap_or(long),
             Item { content: b"long", pax: &[("path", long.as_bytes())], ..Item::default() },
         )
-        .add(
-            "etc/caps",
-            Item {
-                mode: 0o755,
-                owner: (0, 5),
-                pax: &[
-                    ("SCHILY.xattr.security.capability", &CAPABILITY),
-                    ("SCHILY.xattr.user.note", b"a note"),
-                ],
-                ..Item::default()
-            },
-        )
+        .add("etc/caps", with_attributes())
+        .add("etc/caps-for-a-while", with_attributes())
         .add(
             "etc/sparse",
             Item {
@@ -142,7 +145,7 @@ fn changes() -> Archive {
         .file(".wh.deep", "")
         .file("etc/.wh.never-was", "")
         .add("fifo", Item { content: b"a file", ..Item::default() })
-        .add("etc/caps", Item { content: b"no capabilities", ..Item::default() })
+        .add("etc/caps-for-a-while", Item { content: b"no capabilities", ..Item::default() })
 }
 
 /// What a third layer does.
