@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -25,6 +25,10 @@ pub struct Contents {
     pub things: HashMap<String, (String, Vec<u8>)>,
     /// `METHOD PATH`, and ` from N` and ` with AUTHORIZATION` where the request says so.
     pub log: Vec<String>,
+    /// When each of them asked.
+    pub times: Vec<Instant>,
+    /// How long it takes to begin with a blob.
+    pub delay: Duration,
     /// Bytes of a blob after which it says no more for a while.
     pub stop_at: Option<usize>,
     /// Bytes of a blob after which the next connections break.
@@ -157,6 +161,7 @@ struct Answer {
     /// The status line and the header, without the empty line at their end.
     head: String,
     body: Vec<u8>,
+    delay: Duration,
     stop_at: Option<usize>,
     break_at: Option<usize>,
 }
@@ -172,9 +177,11 @@ impl Answer {
         let from = range.map(|start| format!(" from {start}")).unwrap_or_default();
         let with = authorization.map(|value| format!(" with {value}")).unwrap_or_default();
         contents.log.push(format!("{method} {name}{from}{with}"));
+        contents.times.push(Instant::now());
         let short = |head: &str| Answer {
             head: format!("{head}\r\nContent-Length: 0\r\n"),
             body: Vec::new(),
+            delay: Duration::ZERO,
             stop_at: None,
             break_at: None,
         };
@@ -210,10 +217,12 @@ impl Answer {
         let body = if method == "HEAD" { Vec::new() } else { bytes[start..].to_vec() };
         let break_at =
             (is_blob && !contents.break_at.is_empty()).then(|| contents.break_at.remove(0));
-        Answer { head, body, stop_at: contents.stop_at.filter(|_| is_blob), break_at }
+        let delay = if is_blob { contents.delay } else { Duration::ZERO };
+        Answer { head, body, delay, stop_at: contents.stop_at.filter(|_| is_blob), break_at }
     }
 
     fn send(&self, stream: &mut TcpStream) -> io::Result<()> {
+        thread::sleep(self.delay);
         write!(stream, "HTTP/1.1 {}\r\n", self.head)?;
         let end = self.break_at.or(self.stop_at).unwrap_or(self.body.len());
         let (now, later) = self.body.split_at(end.min(self.body.len()));

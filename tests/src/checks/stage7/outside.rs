@@ -120,7 +120,10 @@ fn hardlink_outside(engine: &Engine) -> Verdict {
         let rootfs = outside.stays(&[layer])?;
         equal("pull", "a root filesystem with a link to nowhere", None, rootfs)?;
     }
-    Ok(())
+    // Where the image has a file of this name, too, that is the one.
+    let target = format!("{name}/secret");
+    let layer = Archive::new().file(&target[1..], "the image's").hardlink("taken", &target);
+    outside.keeps_inside(&[layer], "taken")
 }
 
 fn whiteout_outside(engine: &Engine) -> Verdict {
