@@ -39,7 +39,8 @@ impl Default for Item<'_> {
 }
 
 impl Archive {
-    pub fn new() -> Archive {
+    /// An empty one, to be added to until its [`Archive::end`].
+    pub fn begin() -> Archive {
         Archive(Builder::new(Vec::new()))
     }
 

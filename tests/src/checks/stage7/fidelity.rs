@@ -59,7 +59,7 @@ fn odd_things(long: &str) -> Archive {
         map.resize(512, 0);
         [map, b"headtail".to_vec()].concat()
     };
-    Archive::new()
+    Archive::begin()
         .add("./", Item { pax: &[("mtime", b"1500000000.123456789")], ..directory(0o755, (0, 0)) })
         .directory("etc/", 0o755)
         .add(
@@ -129,7 +129,7 @@ fn odd_things(long: &str) -> Archive {
 
 /// What a second layer does to that.
 fn changes() -> Archive {
-    Archive::new()
+    Archive::begin()
         .file("etc/.wh.gone", "")
         .hardlink("etc/hard-to-an-earlier-layer", "etc/keep")
         .file("way/through-a-link", "x")
@@ -150,7 +150,7 @@ fn changes() -> Archive {
 
 /// What a third layer does.
 fn changes_back() -> Archive {
-    Archive::new()
+    Archive::begin()
         .directory("dir-to-file/", 0o711)
         .file("dir-to-file/z", "z")
         .file("file-to-dir", "a file again")
@@ -229,7 +229,7 @@ fn debian() -> io::Result<Image> {
     let small = |paths: Vec<PathBuf>| paths.into_iter().filter(is_small).collect::<Vec<_>>();
     let notes = find(debian, "var/lib/dpkg/info")?;
     let first = small([find(debian, "etc")?, notes, sources].concat());
-    let mut changed = Archive::new()
+    let mut changed = Archive::begin()
         .file("etc/.wh.apt", "")
         .file("usr/lib/python3.11/json/.wh..wh..opq", "")
         .file("usr/lib/python3.11/json/__init__.py", "changed")
@@ -237,7 +237,7 @@ fn debian() -> io::Result<Image> {
         .hardlink("etc/hostname.again", "etc/hostname");
     add(&mut changed, debian, &find(debian, "usr/share/keyrings")?)?;
     let layer = |paths: &[PathBuf]| {
-        let mut archive = Archive::new();
+        let mut archive = Archive::begin();
         add(&mut archive, debian, paths).map(|()| archive.end())
     };
     let layers = [layer(&first)?, changed.end(), layer(&small(others))?];

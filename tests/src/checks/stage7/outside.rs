@@ -73,13 +73,13 @@ fn inside(outside: &Outside) -> String {
 
 fn absolute_way(engine: &Engine) -> Verdict {
     let outside = Outside::new(engine)?;
-    let layer = Archive::new().symlink("way", &outside.name()).file("way/planted", "gotcha");
+    let layer = Archive::begin().symlink("way", &outside.name()).file("way/planted", "gotcha");
     outside.keeps_inside(&[layer], &format!("{}/planted", inside(&outside)))
 }
 
 fn relative_way(engine: &Engine) -> Verdict {
     let outside = Outside::new(engine)?;
-    let layer = Archive::new()
+    let layer = Archive::begin()
         .directory("a", 0o755)
         .symlink("a/way", &outside.climbing())
         .file("a/way/planted", "gotcha");
@@ -88,8 +88,8 @@ fn relative_way(engine: &Engine) -> Verdict {
 
 fn way_of_an_earlier_layer(engine: &Engine) -> Verdict {
     let outside = Outside::new(engine)?;
-    let first = Archive::new().symlink("one", &outside.name()).symlink("two", "one");
-    let second = Archive::new().file("two/secret", "gotcha").directory("two/planted", 0o777);
+    let first = Archive::begin().symlink("one", &outside.name()).symlink("two", "one");
+    let second = Archive::begin().file("two/secret", "gotcha").directory("two/planted", 0o777);
     outside.keeps_inside(&[first, second], &format!("{}/planted", inside(&outside)))
 }
 
@@ -99,7 +99,7 @@ fn dots_in_names(engine: &Engine) -> Verdict {
         // A name in the archive's old part has 100 bytes: a longer one would be another.
         let name = format!("{name}/planted");
         require(name.len() <= 100, "pull", "a name that fits", &name)?;
-        outside.stays(&[Archive::new().file(&name, "gotcha")])?;
+        outside.stays(&[Archive::begin().file(&name, "gotcha")])?;
     }
     Ok(())
 }
@@ -107,7 +107,8 @@ fn dots_in_names(engine: &Engine) -> Verdict {
 fn link_to_a_file(engine: &Engine) -> Verdict {
     let outside = Outside::new(engine)?;
     let secret = format!("{}/secret", outside.name());
-    let layers = [Archive::new().symlink("file", &secret), Archive::new().file("file", "gotcha")];
+    let layers =
+        [Archive::begin().symlink("file", &secret), Archive::begin().file("file", "gotcha")];
     outside.keeps_inside(&layers, "file")
 }
 
@@ -115,35 +116,37 @@ fn hardlink_outside(engine: &Engine) -> Verdict {
     let outside = Outside::new(engine)?;
     let (name, climbing) = (outside.name(), outside.climbing());
     for target in [format!("{name}/secret"), format!("{climbing}/secret"), "way/secret".into()] {
-        let layer =
-            Archive::new().symlink("way", &name).hardlink("taken", &target).file("taken", "gotcha");
+        let layer = Archive::begin()
+            .symlink("way", &name)
+            .hardlink("taken", &target)
+            .file("taken", "gotcha");
         let rootfs = outside.stays(&[layer])?;
         equal("pull", "a root filesystem with a link to nowhere", None, rootfs)?;
     }
     // Where the image has a file of this name, too, that is the one.
     let target = format!("{name}/secret");
-    let layer = Archive::new().file(&target[1..], "the image's").hardlink("taken", &target);
+    let layer = Archive::begin().file(&target[1..], "the image's").hardlink("taken", &target);
     outside.keeps_inside(&[layer], "taken")
 }
 
 fn whiteout_outside(engine: &Engine) -> Verdict {
     let outside = Outside::new(engine)?;
-    let first = Archive::new().symlink("way", &outside.name()).symlink("up", &outside.climbing());
-    let second = Archive::new()
+    let first = Archive::begin().symlink("way", &outside.name()).symlink("up", &outside.climbing());
+    let second = Archive::begin()
         .file("way/.wh.secret", "")
         .file("up/.wh.secret", "")
         .file("way/.wh..wh..opq", "")
         .file(".wh...", "")
         .file(&format!("{}/.wh.secret", outside.climbing()), "");
     outside.stays(&[first, second]).map(drop)?;
-    let third = Archive::new().file("way/.wh.secret", "").file("kept", "");
-    let first = Archive::new().symlink("way", &outside.name());
+    let third = Archive::begin().file("way/.wh.secret", "").file("kept", "");
+    let first = Archive::begin().symlink("way", &outside.name());
     outside.keeps_inside(&[first, third], "kept")
 }
 
 fn mode_outside(engine: &Engine) -> Verdict {
     let outside = Outside::new(engine)?;
-    let first = Archive::new().symlink("way", &outside.name());
-    let second = Archive::new().directory("way/", 0o777).directory("way/.", 0o777);
+    let first = Archive::begin().symlink("way", &outside.name());
+    let second = Archive::begin().directory("way/", 0o777).directory("way/.", 0o777);
     outside.stays(&[first, second]).map(drop)
 }

@@ -25,7 +25,7 @@ fn platform(os: &str, architecture: &str) -> Value {
 
 /// An image for a platform, with a text.
 fn image_for(os: &str, architecture: &str, text: &str) -> Image {
-    let mut image = Image::of(&[Archive::new().file("text", text).end()]);
+    let mut image = Image::of(&[Archive::begin().file("text", text).end()]);
     image.config["os"] = os.into();
     image.config["architecture"] = architecture.into();
     image.refer_to_config();

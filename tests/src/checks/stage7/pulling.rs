@@ -30,7 +30,7 @@ pub fn busybox() -> Result<String, Failure> {
         let _ = fs::remove_dir_all(&layout);
         fs::create_dir_all(PLACE)?;
         let tar = Path::new(PLACE).join("busybox.tar");
-        let mut archive = Archive::new().file("greeting", "hello\n");
+        let mut archive = Archive::begin().file("greeting", "hello\n");
         archive.builder().follow_symlinks(false);
         archive.builder().append_dir_all("", ROOTFS)?;
         fs::write(&tar, archive.end())?;
@@ -55,13 +55,15 @@ pub fn umoci(args: &[&str]) -> Verdict {
 
 /// An image of one layer with one file.
 pub fn small(text: &str) -> Image {
-    Image::of(&[Archive::new().file("text", text).end()])
+    Image::of(&[Archive::begin().file("text", text).end()])
 }
 
 fn prints(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
-    let image =
-        Image::of(&[Archive::new().file("one", "1").end(), Archive::new().file("two", "2").end()]);
+    let image = Image::of(&[
+        Archive::begin().file("one", "1").end(),
+        Archive::begin().file("two", "2").end(),
+    ]);
     let shelf = Shelf::with(&image)?;
     let outcome = Outcome::of(home.at_home(engine.subcommand(["pull", &shelf.name()])), b"")?;
     outcome.ends_with(0)?;

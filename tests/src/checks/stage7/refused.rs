@@ -95,7 +95,7 @@ fn refused(engine: &Engine, image: &Image, words: &[&str]) -> Verdict {
 }
 
 fn wrong_diff_id(engine: &Engine) -> Verdict {
-    let layer = Archive::new().file("text", "x").end();
+    let layer = Archive::begin().file("text", "x").end();
     let other = digest(b"something else");
     let image = Image::packed(vec![("tar+gzip", gzip(&layer), other.clone())]);
     refused(engine, &image, &[&digest(&layer), &other])
@@ -112,7 +112,7 @@ fn wrong_size(engine: &Engine) -> Verdict {
 }
 
 fn cut_off(engine: &Engine) -> Verdict {
-    let layer = Archive::new().file("text", &"x".repeat(10_000)).end();
+    let layer = Archive::begin().file("text", &"x".repeat(10_000)).end();
     let mut packed = gzip(&layer);
     packed.truncate(packed.len() - 9);
     let image = Image::packed(vec![("tar+gzip", packed, digest(&layer))]);

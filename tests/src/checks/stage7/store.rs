@@ -91,9 +91,9 @@ fn four_at_once(engine: &Engine) -> Verdict {
 
 fn shared_layer(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
-    let common = Archive::new().file("common", &"x".repeat(300_000)).end();
-    let images =
-        ["a", "b"].map(|name| Image::of(&[common.clone(), Archive::new().file("own", name).end()]));
+    let common = Archive::begin().file("common", &"x".repeat(300_000)).end();
+    let images = ["a", "b"]
+        .map(|name| Image::of(&[common.clone(), Archive::begin().file("own", name).end()]));
     let shelf = Shelf::with(&images[0])?;
     shelf.offer("other", &images[1]);
     // Long enough for both to ask.
@@ -135,7 +135,7 @@ fn is_sound(home: &Home) -> Verdict {
 
 fn killed_at_any_moment(engine: &Engine) -> Verdict {
     // Most of the time goes into unpacking it.
-    let many = (0..800).fold(Archive::new(), |archive, n| archive.file(&format!("{n}"), "x"));
+    let many = (0..800).fold(Archive::begin(), |archive, n| archive.file(&format!("{n}"), "x"));
     let shelf = Shelf::with(&Image::of(&[many.end()]))?;
     let whole = Home::new(engine)?;
     let start = Instant::now();
