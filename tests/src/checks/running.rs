@@ -145,9 +145,14 @@ impl Engine {
 }
 
 /// Waits until `done`, at most as long as a person would.
-pub fn eventually(mut done: impl FnMut() -> bool) -> bool {
+pub fn eventually(done: impl FnMut() -> bool) -> bool {
+    within(patience() / 4, done)
+}
+
+/// Waits until `done`, at most so long.
+pub fn within(time: Duration, mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
-    while start.elapsed() < patience() / 4 {
+    while start.elapsed() < time {
         if done() {
             return true;
         }

@@ -13,10 +13,10 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::super::engine::Outcome;
+use super::super::engine::{Outcome, patience};
 use super::super::failure::{Failure, require};
 use super::super::machine;
-use super::super::running::eventually;
+use super::super::running::within;
 use super::home::PLACE;
 use super::image::Image;
 use super::tokens::{self, TokenServer};
@@ -121,9 +121,7 @@ fn start(name: &str, auth: &serde_json::Value, tls: &serde_json::Value) -> Resul
 
 /// Waits until somebody listens.
 fn answers(address: &str) -> Result<(), Failure> {
-    let listens = eventually(|| TcpStream::connect(address).is_ok())
-        || eventually(|| TcpStream::connect(address).is_ok())
-        || eventually(|| TcpStream::connect(address).is_ok());
+    let listens = within(patience(), || TcpStream::connect(address).is_ok());
     require(listens, "docker-registry serve", "an answer", "none")
 }
 

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::super::engine::{Engine, Outcome, wait};
+use super::super::engine::{Engine, Outcome, patience, wait};
 use super::super::failure::{Failure, Verdict, equal, require};
 use super::super::images::image::digest;
 use super::super::images::registry::{push, stored_blob};
 use super::super::images::{Archive, Home, Image, Registry, Shelf, Tree};
-use super::super::running::eventually;
+use super::super::running::within;
 use super::pulling::{small, umoci};
 
 promises! { stage 7:
@@ -168,7 +168,7 @@ fn killed_amid_a_blob(engine: &Engine) -> Verdict {
     let mut command = home.pull(&[&shelf.name()]);
     let mut pull = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let partial = home.store().join("partial");
-    let has_stopped = eventually(|| {
+    let has_stopped = within(patience(), || {
         let sizes = fs::read_dir(&partial).into_iter().flatten().flatten();
         sizes.flat_map(|entry| entry.metadata()).any(|metadata| metadata.len() == 60_000)
     });
