@@ -28,6 +28,7 @@ pub mod fixture;
 pub mod images;
 pub mod machine;
 pub mod running;
+pub mod samples;
 pub mod terminal;
 
 mod stage0;
@@ -38,12 +39,13 @@ mod stage4;
 mod stage5;
 mod stage6;
 mod stage7;
+mod stage8;
 
 pub use engine::{Caller, Engine};
 pub use failure::{Failure, Verdict};
 
 /// The newest stage that there are checks for.
-pub const LAST_STAGE: u8 = 7;
+pub const LAST_STAGE: u8 = 8;
 
 /// One promise: made by a stage, and kept by all later ones unless `until` says otherwise.
 pub struct Check {
@@ -82,5 +84,5 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         stage5::CHECKS,
         stage6::CHECKS,
     ];
-    stages.into_iter().chain(stage7::CHECKS).flatten()
+    stages.into_iter().chain(stage7::CHECKS).chain(stage8::CHECKS).flatten()
 }

@@ -1,7 +1,7 @@
 //! The program under test, and one run of it from start to end.
 
 use std::cell::{OnceCell, RefCell};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::FromRawFd;
@@ -13,12 +13,32 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::failure::{Failure, Verdict, equal, require};
+use super::samples;
 
 /// How long a run may take. On a busy machine that emulates its processor, Python takes ten seconds.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
 
 /// The first step whose program has subcommands: what it was before is then `run`.
 const FIRST_WITH_RUN: u8 = 7;
+
+/// The first step whose `run` takes an image between options and command, and no root filesystem.
+const FIRST_WITH_IMAGE: u8 = 8;
+
+/// The options of any step that take their value from the next word.
+const WITH_VALUE: [&str; 12] = [
+    "--hostname",
+    "--userns",
+    "--memory",
+    "--cpus",
+    "--pids",
+    "--pull",
+    "--entrypoint",
+    "--env",
+    "-e",
+    "-w",
+    "-u",
+    "--rootfs",
+];
 
 static PATIENCE: AtomicU64 = AtomicU64::new(20);
 
@@ -80,11 +100,32 @@ impl Engine {
         self.start_of_line(&self.binary).join(" ")
     }
 
+    /// What follows that: options, an image where the step runs one, and the command.
+    pub fn rest_of_line<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Vec<OsString> {
+        let mut args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let at = end_of_options(&args);
+        // Without a command the line is about options, or about what is missing.
+        if self.step >= FIRST_WITH_IMAGE && at < args.len() {
+            args.insert(at, samples::rootfs().unwrap_or_default().into());
+        }
+        args
+    }
+
+    /// The whole line for a shell, which reads its quotes.
+    pub fn typed(&self, rest: &str) -> String {
+        let rest = self.rest_of_line(rest.split(' '));
+        let rest: Vec<_> = rest.iter().map(|word| word.to_string_lossy()).collect();
+        format!("{} {}", self.typed_start(), rest.join(" "))
+    }
+
     /// The engine as a command, with these options and this command to run.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let start = self.start_of_line(&self.binary);
         let mut command = Command::new(&start[0]);
-        command.args(&start[1..]).args(args).stdin(Stdio::null());
+        command.args(&start[1..]).args(self.rest_of_line(args)).stdin(Stdio::null());
         called_by(self.caller, command)
     }
 
@@ -103,6 +144,21 @@ impl Engine {
             if explains { Ok(()) } else { Err(outcome.failure("what to pull: an IMAGE")) }
         };
         self.knows_pull.get_or_init(ask).clone()
+    }
+
+    /// The engine with `run`, for an image other than the usual one.
+    pub fn image(&self, options: &[&str], image: &str, args: &[&str]) -> Command {
+        self.subcommand([&["run"], options, &[image], args].concat())
+    }
+
+    /// Lets an engine that runs images pull the usual one: so no check takes the time for it. If
+    /// that fails, the checks will tell.
+    pub fn fetch_rootfs(&self) {
+        if self.step >= FIRST_WITH_IMAGE
+            && let Ok(image) = samples::rootfs()
+        {
+            let _ = Outcome::of(self.subcommand(["pull", &image]), b"");
+        }
     }
 
     /// Runs the engine to its end.
@@ -127,6 +183,20 @@ impl Engine {
     pub fn take_shown(&self) -> Option<String> {
         self.shown.take()
     }
+}
+
+/// Where the engine's own options end, and the command begins.
+fn end_of_options(args: &[OsString]) -> usize {
+    let mut at = 0;
+    while let Some(arg) = args.get(at).and_then(|arg| arg.to_str()) {
+        match arg {
+            "--" => return at + 1,
+            option if WITH_VALUE.contains(&option) => at += 2,
+            option if option.len() > 1 && option.starts_with('-') => at += 1,
+            _ => break,
+        }
+    }
+    at
 }
 
 /// How a run ended and what it wrote.

@@ -1,5 +1,6 @@
 //! Files that the checks look for, on the host's side and in the root filesystem.
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -8,6 +9,7 @@ use std::path::Path;
 use nix::mount::{MsFlags, mount};
 
 use super::engine::Caller;
+use super::samples;
 
 /// The default root filesystem, where the checks run.
 pub const ROOTFS: &str = "/slipway/rootfs";
@@ -52,9 +54,13 @@ pub fn prepare() -> io::Result<()> {
 }
 
 /// Gives the root filesystem to the one who will call the engine, and moves this process to where
-/// such a caller is: root in the root cgroup, ada in one that is delegated to her.
+/// such a caller is: root in the root cgroup, ada in one that is delegated to her. Images have a
+/// place of the caller's, too.
 pub fn hand_over(caller: Caller) -> io::Result<()> {
     own(Path::new(ROOTFS), caller)?;
+    samples::make_store(caller)?;
+    // SAFETY: nothing reads the environment meanwhile.
+    unsafe { env::set_var("SLIPWAY_HOME", samples::store(caller)) };
     let session = Path::new(DELEGATED).join("session");
     let group = match caller {
         Caller::Root => Path::new("/sys/fs/cgroup"),

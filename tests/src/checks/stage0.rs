@@ -242,8 +242,8 @@ fn sigterm_at_any_moment(engine: &Engine) -> Verdict {
 
 fn ctrl_c(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.typed_start();
-    terminal.enter(&format!("cd {}/..; {name} probe catch 4", ROOTFS))?;
+    let line = engine.typed("probe catch 4");
+    terminal.enter(&format!("cd {ROOTFS}/..; {line}"))?;
     terminal.wait_for("\n")?;
     terminal.wait_for("\n")?;
     terminal.press("\x03")?;
@@ -256,8 +256,8 @@ fn ctrl_c(engine: &Engine) -> Verdict {
 
 fn ctrl_z(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.typed_start();
-    terminal.enter(&format!("cd {}/..; {name} sh -c 'echo be''gin; read x; exit 6'", ROOTFS))?;
+    let line = engine.typed("sh -c 'echo be''gin; read x; exit 6'");
+    terminal.enter(&format!("cd {ROOTFS}/..; {line}"))?;
     terminal.wait_for("begin")?;
     terminal.press("\x1a")?;
     terminal.wait_for("Stopped")?;
@@ -273,22 +273,21 @@ fn ctrl_z(engine: &Engine) -> Verdict {
 
 fn hang_up(engine: &Engine) -> Verdict {
     // No shell in between, as `xterm -e` and `ssh -t` have none: the engine leads the session.
-    let mut line = engine.start_of_line(&engine.binary);
-    line.extend(["/bin/probe", "idle"].map(String::from));
-    let mut terminal = Terminal::start(engine, &line)?;
+    let line = engine.typed("/bin/probe idle");
+    let mut terminal = Terminal::start(engine, &line.split(' ').collect::<Vec<_>>())?;
     terminal.wait_for("pid=")?;
     let leader = terminal.close();
     let ended =
         eventually(|| waitpid(leader, Some(WaitPidFlag::WNOHANG)) != Ok(WaitStatus::StillAlive));
-    let tried = format!("{}, and closing the terminal", line.join(" "));
+    let tried = format!("{line}, and closing the terminal");
     require(ended, &tried, "its end", "no end")
 }
 
 fn foreground_comes_back(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.typed_start();
+    let line = engine.typed("sh -i");
     // The caller is a script: unlike a shell at its prompt, it does not take the terminal back itself.
-    terminal.enter(&format!("cd {ROOTFS}/..; sh -c '{name} sh -i; read x; echo \"<$x>\"'"))?;
+    terminal.enter(&format!("cd {ROOTFS}/..; sh -c '{line}; read x; echo \"<$x>\"'"))?;
     terminal.wait_for("# ")?;
     terminal.enter("PS1=in''side:")?;
     terminal.wait_for("inside:")?;

@@ -134,16 +134,16 @@ fn ended_by_sigterm(engine: &Engine) -> i32 {
 
 fn terminal_as_before(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.typed_start();
+    let line = engine.typed("sh -c 'stty -tostop -opost; exit 4'");
     terminal.enter("cd /slipway; stty tostop; stty -g > /tmp/before")?;
     terminal.wait_for("ready:")?;
-    terminal.enter(&format!("{name} sh -c 'stty -tostop -opost; exit 4'; stty -g > /tmp/after"))?;
+    terminal.enter(&format!("{line}; stty -g > /tmp/after"))?;
     terminal.wait_for("ready:")?;
     let [before, after] = ["/tmp/before", "/tmp/after"].map(std::fs::read_to_string);
     for file in ["/tmp/before", "/tmp/after"] {
         std::fs::remove_file(file)?;
     }
-    equal(&format!("{name} sh -c 'stty …'"), "the terminal's settings", before?, after?)
+    equal(&line, "the terminal's settings", before?, after?)
 }
 
 fn no_inherited_files(engine: &Engine) -> Verdict {

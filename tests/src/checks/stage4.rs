@@ -210,8 +210,7 @@ fn ends_with_process_1(engine: &Engine) -> Verdict {
 
 fn ctrl_c_without_handler(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
-    let name = engine.typed_start();
-    terminal.enter(&format!("cd /slipway; {name} probe idle"))?;
+    terminal.enter(&format!("cd /slipway; {}", engine.typed("probe idle")))?;
     terminal.wait_for("pid=1\r\n")?;
     terminal.press("\x03")?;
     terminal.wait_for("ready:")?;

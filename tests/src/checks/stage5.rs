@@ -107,7 +107,8 @@ fn single_id(engine: &Engine) -> Verdict {
 /// Runs the engine on a machine that a script of root's has changed, for this run only: what it
 /// mounts, it mounts in a mount namespace. `engine` in `line` stands for the engine.
 pub fn on_changed_machine(engine: &Engine, script: &str, line: &str) -> Result<Outcome, Failure> {
-    let line = line.replace("engine", &engine.typed_start());
+    let (before, rest) = line.split_once("engine ").unwrap_or(("", line));
+    let line = before.to_string() + &engine.typed(rest);
     let id = engine.caller.id();
     let become_caller = format!("exec setpriv --reuid {id} --regid {id} --clear-groups {line}");
     let mut command = Command::new("/usr/bin/unshare");
@@ -139,15 +140,14 @@ fn no_newuidmap(engine: &Engine) -> Verdict {
 fn traced(engine: &Engine) -> Verdict {
     let mut command = Command::new("/usr/bin/strace");
     command.args(["-f", "-o", "/dev/null"]).args(engine.start_of_line(&engine.binary));
-    command.args(["/bin/sh", "-c", SHOW_MAPS]);
+    command.args(engine.rest_of_line(["/bin/sh", "-c", SHOW_MAPS]));
     has_maps(&Outcome::of(called_by(engine.caller, command), b"")?, &["0 1000 1"; 2])?;
     // Whoever sits at a terminal is told.
-    let mut line = ["/usr/bin/strace", "-f", "-o", "/dev/null"].map(String::from).to_vec();
-    line.extend(engine.start_of_line(&engine.binary));
-    line.extend(["/bin/echo", "started"].map(String::from));
-    let shown = Terminal::start(engine, &line)?.wait_for("started")?;
+    let line = format!("/usr/bin/strace -f -o /dev/null {}", engine.typed("/bin/echo started"));
+    let words: Vec<&str> = line.split(' ').collect();
+    let shown = Terminal::start(engine, &words)?.wait_for("started")?;
     let note = "note: no id but 0";
-    require(shown.contains(note), &line.join(" "), format!("{note:?} on a terminal"), shown)
+    require(shown.contains(note), &line, format!("{note:?} on a terminal"), shown)
 }
 
 fn range_taken_twice(engine: &Engine) -> Verdict {
@@ -204,7 +204,8 @@ fn groups_are_left(engine: &Engine) -> Verdict {
     let mut command = Command::new("/usr/bin/setpriv");
     command.args(["--reuid=1000", "--regid=1000", "--groups=4,1000"]);
     command.args(engine.start_of_line(&engine.binary));
-    command.args(["/bin/sh", "-c", "id -G; grep Groups /proc/self/status"]);
+    let script = "id -G; grep Groups /proc/self/status";
+    command.args(engine.rest_of_line(["/bin/sh", "-c", script]));
     Outcome::of(command, b"")?.ends_with(0)?.prints("0\nGroups:\t \n")?;
     Ok(())
 }
@@ -397,7 +398,8 @@ fn seccomp_filter(engine: &Engine) -> Verdict {
     let mut command = Command::new("/usr/bin/strace");
     command.args(["-f", "-o", "/dev/null", "--seccomp-bpf"]);
     command.args(["-e", "trace=clone3", "-e", "inject=clone3:error=ENOSYS"]);
-    command.args(engine.start_of_line(&engine.binary)).args(["/bin/echo", "started"]);
+    command.args(engine.start_of_line(&engine.binary));
+    command.args(engine.rest_of_line(["/bin/echo", "started"]));
     let outcome = Outcome::of(called_by(engine.caller, command), b"")?;
     outcome.ends_with(125)?.prints("")?.complains_of(&["seccomp", "Docker", "./just vm"])
 }

@@ -5,7 +5,7 @@
 
 pub mod guest;
 mod job;
-mod payload;
+pub mod payload;
 mod qemu;
 mod relay;
 mod terminal;

@@ -118,7 +118,12 @@ fn loaded_end(program: &[u8]) -> Option<usize> {
 }
 
 /// Adds a folder, and what is in it, to the archive as `name`. Below home/ada everything belongs to ada.
-fn add_tree(tar: &mut Builder<&File>, from: &Path, name: &Path, owner: u64) -> io::Result<()> {
+pub fn add_tree(
+    tar: &mut Builder<impl Write>,
+    from: &Path,
+    name: &Path,
+    owner: u64,
+) -> io::Result<()> {
     let metadata = fs::symlink_metadata(from)?;
     let kind = metadata.file_type();
     let owner = if name.ends_with("home/ada") { 1000 } else { owner };

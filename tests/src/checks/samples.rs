@@ -1,0 +1,141 @@
+//! The images that step 8 is checked with, and the store that they are pulled into.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tar::EntryType;
+
+use super::engine::Caller;
+use super::failure::Failure;
+use super::fixture::{ROOTFS, own};
+use super::images::home::PLACE;
+use super::images::{Archive, Image, Item, Shelf};
+use crate::vm::payload;
+
+/// The image that takes the place of the fixture's root filesystem.
+pub const ROOTFS_TAG: &str = "rootfs";
+
+/// Who is in the small image.
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nada:x:1000:100:Ada:/home/ada:/bin/sh\n\
+    7:x:2000:2000::/seven:/bin/sh\n";
+const GROUP: &str = "root:x:0:\nwheel:x:10:root,ada\naudio:x:11:adam,ada\nusers:x:100:\n";
+
+/// The names that busybox goes by in it.
+const APPLETS: [&str; 14] = [
+    "cat", "chmod", "chown", "grep", "id", "ls", "mkdir", "nc", "readlink", "rm", "sh", "sleep",
+    "stat", "touch",
+];
+
+/// What the images are made of, and the registry that has them.
+struct Samples {
+    shelf: Shelf,
+    small: Image,
+}
+
+impl Samples {
+    fn get() -> Result<&'static Samples, Failure> {
+        static SAMPLES: OnceLock<Result<Samples, Failure>> = OnceLock::new();
+        let make = || {
+            let shelf = Shelf::at("127.0.0.1")?;
+            let mut rootfs = Archive::new();
+            payload::add_tree(rootfs.builder(), Path::new(ROOTFS), Path::new("."), 0)?;
+            // One that only the container's root may be, through it.
+            let program = fs::read("/slipway/bin/probe")?;
+            let item = Item { mode: 0o4755, content: &program, ..Item::default() };
+            shelf.offer(ROOTFS_TAG, &image(rootfs.add("fixture/setuid", item), Value::Null));
+            Ok(Samples { shelf, small: image(small()?, Value::Null) })
+        };
+        SAMPLES.get_or_init(make).as_ref().map_err(Failure::clone)
+    }
+}
+
+/// An image of one layer.
+fn image(layer: Archive, config: Value) -> Image {
+    let mut image = Image::of(&[layer.end()]);
+    image.config["config"] = config;
+    image.refer_to_config();
+    image
+}
+
+/// A root filesystem with little in it: so it is pulled in no time. It lacks /proc and /dev.
+fn small() -> io::Result<Archive> {
+    let program = |archive: Archive, name: &str, from: &str| {
+        let content = fs::read(Path::new(ROOTFS).join(from))?;
+        Ok::<_, io::Error>(
+            archive.add(name, Item { mode: 0o755, content: &content, ..Item::default() }),
+        )
+    };
+    let archive = Archive::new().directory("bin", 0o755).directory("etc", 0o755);
+    let archive = archive.file("etc/passwd", PASSWD).file("etc/group", GROUP);
+    let archive = archive.directory("tmp", 0o1777);
+    let archive =
+        program(program(archive, "bin/busybox", "bin/busybox")?, "bin/probe", "bin/probe")?;
+    Ok(APPLETS
+        .iter()
+        .fold(archive, |archive, name| archive.symlink(&format!("bin/{name}"), "busybox")))
+}
+
+/// The name of the image that takes the place of the fixture's root filesystem.
+pub fn rootfs() -> Result<String, Failure> {
+    Ok(format!("{}:{ROOTFS_TAG}", Samples::get()?.shelf.name()))
+}
+
+/// The same, made only the first time that the tag is asked for.
+pub fn offer_once(
+    tag: &str,
+    make: impl FnOnce() -> (Value, Option<Archive>),
+) -> Result<String, Failure> {
+    let shelf = &Samples::get()?.shelf;
+    if shelf.contents().things.contains_key(&format!("manifests/{tag}")) {
+        return Ok(format!("{}:{tag}", shelf.name()));
+    }
+    let (config, layer) = make();
+    offer(tag, config, layer)
+}
+
+/// Makes a small image with this config and, over its first layer, another one; gives its name.
+pub fn offer(tag: &str, config: Value, layer: Option<Archive>) -> Result<String, Failure> {
+    let image = sample(config, layer)?;
+    let shelf = &Samples::get()?.shelf;
+    shelf.offer(tag, &image);
+    Ok(format!("{}:{tag}", shelf.name()))
+}
+
+/// The same image, to be written elsewhere.
+pub fn sample(config: Value, layer: Option<Archive>) -> Result<Image, Failure> {
+    let mut image = Samples::get()?.small.clone();
+    if let Some(layer) = layer {
+        let Image { manifest, config, blobs } = Image::of(&[layer.end()]);
+        let add = |to: &mut Value, from: &Value| {
+            let from = from.as_array().cloned().unwrap_or_default();
+            to.as_array_mut().expect("it is a list").extend(from);
+        };
+        add(&mut image.manifest["layers"], &manifest["layers"]);
+        add(&mut image.config["rootfs"]["diff_ids"], &config["rootfs"]["diff_ids"]);
+        image.blobs.extend(blobs);
+    }
+    image.config["config"] = config;
+    image.refer_to_config();
+    Ok(image)
+}
+
+/// Where a caller's images and containers are: `$SLIPWAY_HOME`. The VM's / is an overlay itself, and
+/// its tmpfs lacks what an overlay needs.
+pub fn store(caller: Caller) -> PathBuf {
+    Path::new(PLACE).join(format!("store-{}", caller.id()))
+}
+
+/// Makes that directory.
+pub fn make_store(caller: Caller) -> io::Result<()> {
+    let store = store(caller);
+    fs::create_dir_all(&store)?;
+    own(&store, caller)
+}
+
+/// A file that is a pipe.
+pub fn pipe() -> Item<'static> {
+    Item { kind: EntryType::Fifo, ..Item::default() }
+}

@@ -1,0 +1,123 @@
+//! Stage 8: an image runs as its author meant it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::engine::{Engine, Outcome};
+use super::failure::{Failure, Verdict, require};
+use super::images::{Archive, Item};
+use super::{Caller, Check, samples};
+use serde_json::{Value, json};
+
+mod compared;
+mod files;
+mod hostile;
+mod layer;
+mod pull;
+mod user;
+mod words;
+
+/// The checks, by what they are about.
+pub const CHECKS: [&[Check]; 7] = [
+    pull::CHECKS,
+    words::CHECKS,
+    user::CHECKS,
+    layer::CHECKS,
+    files::CHECKS,
+    hostile::CHECKS,
+    compared::CHECKS,
+];
+
+/// An image whose author has something to say about everything.
+fn whole() -> Result<String, Failure> {
+    let config = || {
+        json!({
+            "Entrypoint": ["/bin/probe"],
+            "Cmd": ["env"],
+            "Env": ["PATH=/opt/bin:/bin", "GREETING=hello world", "EMPTY="],
+            "User": "ada",
+            "WorkingDir": "/srv/made/for it",
+        })
+    };
+    samples::offer_once("whole", || (config(), Some(tool())))
+}
+
+/// A program that only this image's own PATH leads to.
+fn tool() -> Archive {
+    let item = Item {
+        mode: 0o755,
+        content: b"#!/bin/sh\necho the tool of the image\n",
+        ..Default::default()
+    };
+    Archive::new().directory("opt", 0o755).directory("opt/bin", 0o755).add("opt/bin/tool", item)
+}
+
+/// An image that says nothing.
+fn bare() -> Result<String, Failure> {
+    samples::offer_once("bare", || (Value::Null, None))
+}
+
+impl Engine {
+    /// Runs an image to its end.
+    fn run_image(&self, options: &[&str], image: &str, args: &[&str]) -> Result<Outcome, Failure> {
+        Outcome::of(self.image(options, image, args), b"")
+    }
+
+    /// Lets `/bin/sh -c` of the bare image run a script.
+    fn sh_in_bare(&self, options: &[&str], script: &str) -> Result<Outcome, Failure> {
+        self.run_image(options, &bare()?, &["/bin/sh", "-c", script])
+    }
+
+    /// Pulls an image, and gives where its root filesystem is.
+    fn pulled(&self, image: &str) -> Result<PathBuf, Failure> {
+        let outcome = Outcome::of(self.subcommand(["pull", "-q", image]), b"")?;
+        Ok(outcome.ends_with(0)?.stdout.trim_end().into())
+    }
+
+    /// Requires that `check` leaves the caller's store as it is. The images that it runs must be
+    /// there before.
+    fn leaves_nothing(&self, check: impl FnOnce() -> Verdict) -> Verdict {
+        let before = names(&samples::store(self.caller))?;
+        check()?;
+        let after = names(&samples::store(self.caller))?;
+        let new: Vec<_> = after.difference(&before).take(4).collect();
+        let gone: Vec<_> = before.difference(&after).take(4).collect();
+        let seen = format!("new: {new:?}; gone: {gone:?}");
+        require(before == after, "all of this check", "the same files in $SLIPWAY_HOME", seen)
+    }
+}
+
+/// All files below a directory, but for those that are locked only.
+fn names(directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut all = BTreeSet::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            all.append(&mut names(&entry.path())?);
+        }
+        if entry.path().extension().is_none_or(|end| end != "lock") {
+            all.insert(entry.path());
+        }
+    }
+    Ok(all)
+}
+
+/// Lets a command have the host's / open as these files.
+fn with_host_open(mut command: Command, numbers: &'static [i32]) -> io::Result<Command> {
+    let root = fs::File::open("/")?;
+    // SAFETY: dup2 is async-signal-safe, and nothing else uses these numbers in the child.
+    unsafe {
+        command.pre_exec(move || {
+            use std::os::fd::AsRawFd;
+            for number in numbers {
+                nix::errno::Errno::result(libc::dup2(root.as_raw_fd(), *number))?;
+            }
+            Ok(())
+        });
+    }
+    Ok(command)
+}

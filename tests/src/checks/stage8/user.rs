@@ -1,0 +1,158 @@
+//! Who the command is.
+
+use nix::sys::signal::{Signal, kill};
+use serde_json::json;
+
+use super::{bare, whole};
+use crate::checks::engine::{Engine, Outcome};
+use crate::checks::failure::{Verdict, equal, require};
+use crate::checks::running::{Running, eventually};
+use crate::checks::samples;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+promises! { stage 8:
+    user_of_image "the command is the image's User"
+    users_by_name_and_number "-u UID, UID:GID, NAME and NAME:GROUP, as the image's files know them"
+    groups_of_user "a user's groups are those that the image's group file gives; else none"
+    callers_groups_stay_out "none of the caller's groups gets in"
+    unknown_users "a user or group that the image does not know: status 125, named"
+    no_id_is_minus_one "-u -1, or the same as a large number, is refused: it would change nothing"
+    no_capabilities "who is not root has no capabilities, and can't get any"
+    users_files "a user's files are its own; root's are closed to it"
+    umask_is_022 "the caller's umask stays outside"
+    ids_not_mapped for Ada "with one id in the map another user can't be: status 125, and why"
+    user_ends_with_its_engine "SIGKILL for the engine ends a command that is another user, too"
+}
+
+/// Prints user, group and all groups.
+const WHO: &str = "id -u; id -g; id -G";
+
+fn user_of_image(engine: &Engine) -> Verdict {
+    let outcome = engine.run_image(&["--entrypoint", "sh"], &whole()?, &["-c", WHO])?;
+    outcome.ends_with(0)?.prints("1000\n100\n100 10 11\n")?;
+    let outcome = engine.run_image(&["--entrypoint", "sh", "-u", "0"], &whole()?, &["-c", WHO])?;
+    outcome.ends_with(0)?.prints("0\n0\n0 10\n")?;
+    Ok(())
+}
+
+fn users_by_name_and_number(engine: &Engine) -> Verdict {
+    for (user, expected) in [
+        ("", "0 0 0 10"),
+        ("root", "0 0 0 10"),
+        ("ada", "1000 100 100 10 11"),
+        ("1000", "1000 100 100 10 11"),
+        ("ada:audio", "1000 11 11"),
+        ("1000:12", "1000 12 12"),
+        ("4711", "4711 0 0"),
+        ("4711:users", "4711 100 100"),
+        ("7", "2000 2000 2000"),
+    ] {
+        let outcome = engine.sh_in_bare(&["-u", user], "echo $(id -u) $(id -g) $(id -G)")?;
+        outcome.ends_with(0)?.prints(&format!("{expected}\n"))?;
+    }
+    Ok(())
+}
+
+fn groups_of_user(engine: &Engine) -> Verdict {
+    for (user, expected) in [("ada", "Groups:\t10 11 100 \n"), ("ada:users", "Groups:\t100 \n")] {
+        let outcome = engine.sh_in_bare(&["-u", user], "grep Groups /proc/self/status")?;
+        outcome.ends_with(0)?.prints(expected)?;
+    }
+    Ok(())
+}
+
+fn callers_groups_stay_out(engine: &Engine) -> Verdict {
+    let id = engine.caller.id().to_string();
+    let mut command = Command::new("/usr/bin/setpriv");
+    command.args(["--reuid", &id, "--regid", &id, "--groups=4,27,1000"]).arg(&engine.binary);
+    command.args(["run", "-u", "4711:4712", &bare()?, "/bin/grep", "Groups", "/proc/self/status"]);
+    Outcome::of(command, b"")?.ends_with(0)?.prints("Groups:\t4712 \n")?;
+    Ok(())
+}
+
+fn unknown_users(engine: &Engine) -> Verdict {
+    for (user, words) in [
+        ("eve", ["user", "\"eve\""]),
+        ("ada:eves", ["group", "\"eves\""]),
+        ("adam", ["user", "\"adam\""]),
+        ("ada:100:100", ["group", "100:100"]),
+        ("+1", ["user", "\"+1\""]),
+    ] {
+        let outcome = engine.sh_in_bare(&["-u", user], "echo started")?;
+        outcome.ends_with(125)?.prints("")?.complains_of(&words)?;
+    }
+    let image = samples::offer("nobody", json!({ "User": "nobody-there" }), None)?;
+    engine.pulled(&image)?;
+    let outcome = engine.run_image(&[], &image, &["/bin/probe", "env"])?;
+    outcome.ends_with(125)?.prints("")?.complains_of(&["nobody-there"])
+}
+
+fn no_id_is_minus_one(engine: &Engine) -> Verdict {
+    for user in ["-1", "4294967295", "0:-1", "0:4294967295", "4294967296", "-1:0"] {
+        let outcome = engine.sh_in_bare(&["-u", user], "echo started")?;
+        outcome
+            .ends_with(125)?
+            .prints("")?
+            .complains_of(&["no ", user.trim_start_matches("0:").trim_end_matches(":0")])?;
+    }
+    Ok(())
+}
+
+fn no_capabilities(engine: &Engine) -> Verdict {
+    let script = "grep ^Cap /proc/self/status | grep -v Bnd";
+    let none: String = ["Inh", "Prm", "Eff", "Amb"]
+        .iter()
+        .map(|set| format!("Cap{set}:\t0000000000000000\n"))
+        .collect();
+    engine.sh_in_bare(&["-u", "1000"], script)?.ends_with(0)?.prints(&none)?;
+    Ok(())
+}
+
+fn users_files(engine: &Engine) -> Verdict {
+    let script = "touch /tmp/own && stat -c %u:%g /tmp/own
+                  touch /etc/not-mine 2>/dev/null || echo closed
+                  chown 0 /tmp/own 2>/dev/null || echo not given away";
+    let outcome = engine.sh_in_bare(&["-u", "1000:12"], script)?;
+    outcome.ends_with(0)?.prints("1000:12\nclosed\nnot given away\n")?;
+    Ok(())
+}
+
+fn umask_is_022(engine: &Engine) -> Verdict {
+    let image = bare()?;
+    let script = "umask; mkdir /tmp/new; stat -c %a /tmp/new /srv /etc/hostname";
+    let mut command = engine.image(&["-w", "/srv/deep"], &image, &["/bin/sh", "-c", script]);
+    // SAFETY: it is one system call.
+    unsafe {
+        command.pre_exec(|| {
+            libc::umask(0o077);
+            Ok(())
+        })
+    };
+    Outcome::of(command, b"")?.ends_with(0)?.prints("0022\n755\n755\n644\n")?;
+    Ok(())
+}
+
+fn ids_not_mapped(engine: &Engine) -> Verdict {
+    let single = |user| engine.sh_in_bare(&["--userns", "single", "-u", user], WHO);
+    single("0")?.ends_with(0)?.prints("0\n0\n0\n")?;
+    single("1000")?.ends_with(125)?.prints("")?.complains_of(&["no such id", "/etc/subuid"])
+}
+
+fn user_ends_with_its_engine(engine: &Engine) -> Verdict {
+    let image = bare()?;
+    engine.pulled(&image)?;
+    engine.leaves_nothing(|| {
+        let command = engine.image(&["-u", "1000"], &image, &["/bin/probe", "catch", "0"]);
+        let mut running = Running::start(command)?;
+        let line = running.line("two process ids")?;
+        equal(&running.tried, "process id inside", "1 0", line.as_str())?;
+        let inner = running.inner()?;
+        running.signal(Signal::SIGKILL)?;
+        running.status()?;
+        let gone = eventually(|| kill(inner, None).is_err());
+        require(gone, &running.tried, "that the command ends too", "it lives on")?;
+        // The next start removes what it has left.
+        engine.sh_in_bare(&[], "exit 0")?.ends_with(0).map(drop)
+    })
+}

@@ -1,0 +1,211 @@
+//! What the image's config says, and what the caller says against it.
+
+use serde_json::{Value, json};
+
+use super::{bare, tool, whole, with_host_open};
+use crate::checks::engine::{Engine, Outcome};
+use crate::checks::failure::{Verdict, equal, require};
+use crate::checks::fixture::OUTSIDE;
+use crate::checks::samples;
+use crate::checks::terminal::Terminal;
+
+promises! { stage 8:
+    cmd_alone "the image's Cmd is run"
+    entrypoint_and_cmd "its Entrypoint is run, with Cmd for arguments"
+    args_replace_cmd "arguments of the caller's take the place of Cmd"
+    other_entrypoint "--entrypoint drops the image's, and Cmd with it; \"\" is none"
+    no_command_at_all "neither the image nor the caller has a command: status 125"
+    options_after_image "what follows IMAGE is the command's own, whatever it looks like"
+    environment_of_image "the environment: the image's Env, HOME and HOSTNAME, and nothing else"
+    default_path "without a PATH in the image there is Docker's"
+    commands_on_images_path "the command is found on the image's PATH, and not on the caller's"
+    env_option "-e sets a variable, hands on the caller's, or takes the image's away"
+    bad_env_option "-e without a name: status 125"
+    home_of_user "HOME is the user's in the image's passwd, unless somebody says otherwise"
+    hostname_variable "HOSTNAME is the container's name"
+    term_on_a_terminal "TERM is there on a terminal only"
+    working_directory_of_image "the command starts in WorkingDir, made if it is missing"
+    workdir_option "-w says where the command starts, also if it has to be made"
+    relative_workdir "a relative -w: status 125"
+    workdir_through_open_file "an open directory of the host's is no way out (CVE-2024-21626)"
+}
+
+fn cmd_alone(engine: &Engine) -> Verdict {
+    let image = samples::offer("cmd", json!({ "Cmd": ["/bin/probe", "args", "a b", ""] }), None)?;
+    engine.run_image(&[], &image, &[])?.ends_with(0)?.prints("a b\n\n")?;
+    engine.run_image(&[], &image, &["/bin/probe", "exit", "7"])?.ends_with(7)?;
+    Ok(())
+}
+
+/// An image with both.
+const BOTH: fn() -> Value =
+    || json!({ "Entrypoint": ["/bin/probe", "args"], "Cmd": ["from", "Cmd"] });
+
+fn entrypoint_and_cmd(engine: &Engine) -> Verdict {
+    let image = samples::offer_once("both", || (BOTH(), None))?;
+    engine.run_image(&[], &image, &[])?.ends_with(0)?.prints("from\nCmd\n")?;
+    Ok(())
+}
+
+fn args_replace_cmd(engine: &Engine) -> Verdict {
+    let image = samples::offer_once("both", || (BOTH(), None))?;
+    engine.run_image(&[], &image, &["the caller's"])?.ends_with(0)?.prints("the caller\\'s\n")?;
+    Ok(())
+}
+
+fn other_entrypoint(engine: &Engine) -> Verdict {
+    let image = samples::offer_once("both", || (BOTH(), None))?;
+    let with = |entrypoint: &str, args: &[&str]| {
+        engine.run_image(&["--entrypoint", entrypoint], &image, args)
+    };
+    with("/bin/sh", &["-c", "echo $0 $#"])?.ends_with(0)?.prints("/bin/sh 0\n")?;
+    // With Cmd for arguments this would complain of them.
+    with("/bin/sh", &[])?.ends_with(0)?.prints("")?;
+    with("", &["/bin/probe", "exit", "9"])?.ends_with(9)?;
+    with("", &[])?.ends_with(125)?.complains_of(&["no command"])
+}
+
+fn no_command_at_all(engine: &Engine) -> Verdict {
+    engine.run_image(&[], &bare()?, &[])?.ends_with(125)?.complains_of(&["no command"])
+}
+
+fn options_after_image(engine: &Engine) -> Verdict {
+    let image = samples::offer_once("both", || (BOTH(), None))?;
+    let args = ["-e", "--help", "--", "-w", "--pull", "x"];
+    let expected = args.map(|arg| format!("{arg}\n")).concat();
+    engine.run_image(&[], &image, &args)?.ends_with(0)?.prints(&expected)?;
+    let outcome = engine.run_image(&[], &bare()?, &["/bin/ls", "-a", "/tmp"])?;
+    outcome.ends_with(0)?.prints(".\n..\n")?;
+    Ok(())
+}
+
+fn environment_of_image(engine: &Engine) -> Verdict {
+    let mut command = engine.image(&[], &whole()?, &[]);
+    command.env("SECRET", "of the caller").env("GREETING", "no").env("LD_PRELOAD", "/x");
+    Outcome::of(command, b"")?.ends_with(0)?.prints(
+        "EMPTY=\nGREETING=hello world\nHOME=/home/ada\nHOSTNAME=slipway\nPATH=/opt/bin:/bin\n",
+    )?;
+    Ok(())
+}
+
+const DOCKERS_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+fn default_path(engine: &Engine) -> Verdict {
+    let mut command = engine.image(&[], &bare()?, &["probe", "env"]);
+    command.env("PATH", "/nowhere");
+    let expected = format!("HOME=/root\nHOSTNAME=slipway\nPATH={DOCKERS_PATH}\n");
+    Outcome::of(command, b"")?.ends_with(0)?.prints(&expected)?;
+    Ok(())
+}
+
+fn commands_on_images_path(engine: &Engine) -> Verdict {
+    let config = json!({ "Env": ["PATH=/opt/bin:/bin"] });
+    let image = samples::offer("path", config, Some(tool()))?;
+    let find = |path: &str, options: &[&str]| {
+        let mut command = engine.image(options, &image, &["tool"]);
+        command.env("PATH", path);
+        Outcome::of(command, b"")
+    };
+    find("/nowhere", &[])?.ends_with(0)?.prints("the tool of the image\n")?;
+    let outcome = find("/opt/bin:/bin", &["-e", "PATH=/bin"])?;
+    outcome.ends_with(127)?.complains_of(&["tool", "PATH"])
+}
+
+fn env_option(engine: &Engine) -> Verdict {
+    let options =
+        ["-e", "A=1=2", "-e", "HANDED", "-e", "GREETING", "-e", "UNKNOWN", "--env=EMPTY=no"];
+    let mut command = engine.image(&options, &whole()?, &[]);
+    command.env("HANDED", "on by the caller").env_remove("GREETING").env_remove("UNKNOWN");
+    Outcome::of(command, b"")?.ends_with(0)?.prints(
+        "A=1=2\nEMPTY=no\nHANDED=on by the caller\nHOME=/home/ada\nHOSTNAME=slipway\n\
+         PATH=/opt/bin:/bin\n",
+    )?;
+    Ok(())
+}
+
+fn bad_env_option(engine: &Engine) -> Verdict {
+    for value in ["=x", ""] {
+        let outcome = engine.run_image(&["-e", value], &bare()?, &["/bin/probe", "env"])?;
+        outcome.ends_with(125)?.prints("")?.complains_of(&["--env", "NAME"])?;
+    }
+    Ok(())
+}
+
+fn home_of_user(engine: &Engine) -> Verdict {
+    let home = |options: &[&str]| engine.sh_in_bare(options, "echo $HOME");
+    home(&[])?.ends_with(0)?.prints("/root\n")?;
+    home(&["-u", "ada"])?.ends_with(0)?.prints("/home/ada\n")?;
+    home(&["-u", "4711"])?.ends_with(0)?.prints("/\n")?;
+    home(&["-u", "ada", "-e", "HOME=/elsewhere"])?.ends_with(0)?.prints("/elsewhere\n")?;
+    Ok(())
+}
+
+fn hostname_variable(engine: &Engine) -> Verdict {
+    let outcome = engine.sh_in_bare(&["--hostname", "box-8"], "echo $HOSTNAME")?;
+    outcome.ends_with(0)?.prints("box-8\n")?;
+    Ok(())
+}
+
+fn term_on_a_terminal(engine: &Engine) -> Verdict {
+    let binary = engine.binary.to_string_lossy();
+    let line = [&*binary, "run", &bare()?, "/bin/sh", "-c", "echo term=${TERM-none}."];
+    let mut terminal = Terminal::start(engine, &line)?;
+    terminal.wait_for("term=")?;
+    let seen = terminal.wait_for(".")?;
+    require(seen != "none", &line.join(" "), "TERM on a terminal", "none")?;
+    let outcome = engine.sh_in_bare(&[], "echo ${TERM-none}")?;
+    outcome.ends_with(0)?.prints("none\n")?;
+    Ok(())
+}
+
+fn working_directory_of_image(engine: &Engine) -> Verdict {
+    let outcome = engine.run_image(&["--entrypoint", "sh"], &whole()?, &["-c", "pwd"])?;
+    outcome.ends_with(0)?.prints("/srv/made/for it\n")?;
+    // Nothing is said: /.
+    engine.sh_in_bare(&[], "pwd")?.ends_with(0)?.prints("/\n")?;
+    Ok(())
+}
+
+fn workdir_option(engine: &Engine) -> Verdict {
+    let outcome = engine.run_image(
+        &["--entrypoint", "sh", "-w", "/new/one"],
+        &whole()?,
+        &["-c", "pwd; stat -c %u:%a ."],
+    )?;
+    outcome.ends_with(0)?.prints("/new/one\n0:755\n")?;
+    engine.sh_in_bare(&["--workdir", "/tmp/../etc"], "pwd")?.ends_with(0)?.prints("/etc\n")?;
+    Ok(())
+}
+
+fn relative_workdir(engine: &Engine) -> Verdict {
+    for directory in ["etc", "../../etc", "./"] {
+        let outcome = engine.sh_in_bare(&["-w", directory], "echo started")?;
+        let words = [directory, "not absolute"];
+        outcome.ends_with(125)?.prints("")?.complains_of(&words)?;
+    }
+    Ok(())
+}
+
+fn workdir_through_open_file(engine: &Engine) -> Verdict {
+    // Those that the caller has open, and those that the engine may use itself.
+    for number in 3..=12 {
+        let directory = format!("/proc/self/fd/{number}");
+        let script = "cat fixture/where; echo started";
+        let command = engine.image(&["-w", &directory], &bare()?, &["/bin/sh", "-c", script]);
+        let outcome = Outcome::of(with_host_open(command, &[9, 10, 11, 12])?, b"")?;
+        require(
+            !outcome.stdout.contains(OUTSIDE),
+            &outcome.tried,
+            "no file of the host's",
+            &outcome.stdout,
+        )?;
+        outcome.ends_with(125)?.prints("")?.complains_of(&[&directory])?;
+    }
+    let config = json!({ "WorkingDir": "/proc/self/fd/9/fixture" });
+    let image = samples::offer("way-out", config, None)?;
+    engine.pulled(&image)?;
+    let command = engine.image(&[], &image, &["/bin/cat", "where"]);
+    let outcome = Outcome::of(with_host_open(command, &[9])?, b"")?;
+    equal(&outcome.tried, "standard output", "", outcome.stdout.as_str())?;
+    outcome.ends_with(125)?.complains_of(&["/proc/self/fd/9/fixture"])
+}
