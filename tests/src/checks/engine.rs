@@ -129,6 +129,17 @@ impl Engine {
         called_by(self.caller, command)
     }
 
+    /// The same where the command is looked up in these directories: they are the caller's, until
+    /// the image has a say.
+    pub fn with_path(&self, path: &str, args: &[&str]) -> Command {
+        if self.step < FIRST_WITH_IMAGE {
+            let mut command = self.command(args);
+            command.env("PATH", path);
+            return command;
+        }
+        self.command([&["-e", &format!("PATH={path}")], args].concat())
+    }
+
     /// The engine with a subcommand of its own, and what belongs to that.
     pub fn subcommand<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.binary);

@@ -98,28 +98,42 @@ pub fn offer_once(
 
 /// Makes a small image with this config and, over its first layer, another one; gives its name.
 pub fn offer(tag: &str, config: Value, layer: Option<Archive>) -> Result<String, Failure> {
-    let image = sample(config, layer)?;
+    put(tag, &sample(config, layer)?)
+}
+
+/// The same over next to nothing, for an image that nothing of is ever run.
+pub fn offer_tiny(tag: &str, config: Value, layer: Option<Archive>) -> Result<String, Failure> {
+    let passwd = Archive::new().directory("etc", 0o755).file("etc/passwd", PASSWD);
+    let first = image(passwd.file("etc/group", GROUP), Value::Null);
+    put(tag, &over(first, config, layer))
+}
+
+fn put(tag: &str, image: &Image) -> Result<String, Failure> {
     let shelf = &Samples::get()?.shelf;
-    shelf.offer(tag, &image);
+    shelf.offer(tag, image);
     Ok(format!("{}:{tag}", shelf.name()))
 }
 
 /// The same image, to be written elsewhere.
 pub fn sample(config: Value, layer: Option<Archive>) -> Result<Image, Failure> {
-    let mut image = Samples::get()?.small.clone();
+    Ok(over(Samples::get()?.small.clone(), config, layer))
+}
+
+/// The image with a config of its own and perhaps one more layer.
+fn over(mut image: Image, config: Value, layer: Option<Archive>) -> Image {
     if let Some(layer) = layer {
-        let Image { manifest, config, blobs } = Image::of(&[layer.end()]);
+        let Image { manifest, config: own, blobs } = Image::of(&[layer.end()]);
         let add = |to: &mut Value, from: &Value| {
             let from = from.as_array().cloned().unwrap_or_default();
             to.as_array_mut().expect("it is a list").extend(from);
         };
         add(&mut image.manifest["layers"], &manifest["layers"]);
-        add(&mut image.config["rootfs"]["diff_ids"], &config["rootfs"]["diff_ids"]);
+        add(&mut image.config["rootfs"]["diff_ids"], &own["rootfs"]["diff_ids"]);
         image.blobs.extend(blobs);
     }
     image.config["config"] = config;
     image.refer_to_config();
-    Ok(image)
+    image
 }
 
 /// Where a caller's images and containers are: `$SLIPWAY_HOME`. The VM's / is an overlay itself, and

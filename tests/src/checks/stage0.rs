@@ -22,7 +22,7 @@ promises! { stage 0:
     arguments_not_utf8 "arguments may be any bytes"
     options_of_the_command "everything after COMMAND is the command's own"
     double_dash "`--` may stand before the command"
-    environment "the environment arrives, nothing added and nothing lost"
+    environment until 7 "the environment arrives, nothing added and nothing lost"
     working_directory until 2 "the command starts in the caller's directory"
     standard_input "standard input arrives byte for byte"
     standard_output "standard output and error stay apart"
@@ -164,8 +164,7 @@ fn stdio_closed(engine: &Engine) -> Verdict {
 }
 
 fn found_on_path(engine: &Engine) -> Verdict {
-    let mut command = engine.command(["probe", "exit", "3"]);
-    command.env("PATH", "/nowhere:/bin");
+    let command = engine.with_path("/nowhere:/bin", &["probe", "exit", "3"]);
     Outcome::of(command, b"")?.ends_with(3)?;
     Ok(())
 }
@@ -199,8 +198,7 @@ fn no_interpreter(engine: &Engine) -> Verdict {
 }
 
 fn no_interpreter_on_path(engine: &Engine) -> Verdict {
-    let mut command = engine.command(["no-interpreter"]);
-    command.env("PATH", "/nowhere:/fixture");
+    let command = engine.with_path("/nowhere:/fixture", &["no-interpreter"]);
     let outcome = Outcome::of(command, b"")?;
     outcome.ends_with(127)?.complains_of(&["\"no-interpreter\"", "interpreter or loader"])
 }

@@ -10,13 +10,13 @@ promises! { stage 3:
     root_directory "/ is the root filesystem"
     no_way_up "/.. is / again"
     working_directory_is_root "the command starts in /"
-    default_rootfs "the root filesystem is ./rootfs if --rootfs names no other"
-    relative_rootfs "--rootfs may be relative, and may end in a slash"
+    default_rootfs until 7 "the root filesystem is ./rootfs if --rootfs names no other"
+    relative_rootfs until 7 "--rootfs may be relative, and may end in a slash"
     command_from_rootfs "the command is looked up in the root filesystem"
     command_not_from_host "the host's commands are not found"
     dynamic_command "a program whose loader is not in the root filesystem: status 127, and why"
-    no_such_rootfs "no such root filesystem: status 125, and how to make one"
-    rootfs_is_a_file "a file is no root filesystem: status 125"
+    no_such_rootfs until 7 "no such root filesystem: status 125, and how to make one"
+    rootfs_is_a_file until 7 "a file is no root filesystem: status 125"
     chroot_escape_works until 3 "a process of root climbs out of a chroot"
 }
 

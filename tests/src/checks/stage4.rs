@@ -39,14 +39,14 @@ promises! { stage 4:
     ends_with_process_1 "when the command ends, so do the processes that it left behind"
     ctrl_c_without_handler "Ctrl-C ends a process 1 that has no handler for it"
     twenty_at_once "twenty containers at once do not get in each other's way"
-    makes_mount_points "a root filesystem without /proc and /dev gets them"
-    refuses_links "a root filesystem whose /proc or /dev is a symbolic link is refused"
-    host_root_is_refused "the host's own / is refused: status 125"
-    debian_packages "Debian: apt lists what is installed"
-    debian_python "Debian: a Python program with processes, locks and pipes"
-    debian_ps "Debian: ps shows the container's processes"
-    debian_script "Debian: script(1), which needs a pseudo-terminal, works"
-    debian_job_control "Debian: an interactive bash has job control"
+    makes_mount_points until 7 "a root filesystem without /proc and /dev gets them"
+    refuses_links until 7 "a root filesystem whose /proc or /dev is a symbolic link is refused"
+    host_root_is_refused until 7 "the host's own / is refused: status 125"
+    debian_packages until 7 "Debian: apt lists what is installed"
+    debian_python until 7 "Debian: a Python program with processes, locks and pipes"
+    debian_ps until 7 "Debian: ps shows the container's processes"
+    debian_script until 7 "Debian: script(1), which needs a pseudo-terminal, works"
+    debian_job_control until 7 "Debian: an interactive bash has job control"
 }
 
 fn is_process_1(engine: &Engine) -> Verdict {

@@ -39,6 +39,7 @@ fn with_runc(config: &Value, layer: Option<Archive>) -> Result<Outcome, Failure>
     spec["process"]["terminal"] = json!(false);
     fs::write(&file, spec.to_string())?;
     let mut runc = Command::new("/usr/sbin/runc");
+    runc.arg("--root").arg(place.join("runc"));
     runc.args(["run", "--bundle"]).arg(&bundle).arg("compared");
     let outcome = Outcome::of(runc, b"");
     fs::remove_dir_all(place)?;

@@ -6,8 +6,9 @@ use std::net::TcpListener;
 
 use super::{bare, with_host_open};
 use crate::checks::engine::{Engine, Outcome};
-use crate::checks::failure::{Verdict, equal};
+use crate::checks::failure::{Failure, Verdict, equal};
 use crate::checks::images::Archive;
+use crate::checks::running::{Running, eventually};
 use crate::checks::samples;
 use serde_json::Value;
 
@@ -101,13 +102,22 @@ fn hosts_network(engine: &Engine) -> Verdict {
     let port = listener.local_addr()?.port();
     let image = bare()?;
     engine.pulled(&image)?;
-    let script = format!("echo from inside | nc 127.0.0.1 {port}");
-    let outcome = engine.sh_in_bare(&[], &script)?;
     listener.set_nonblocking(true)?;
-    let mut said = String::new();
-    match listener.accept() {
-        Ok((mut stream, _)) => stream.read_to_string(&mut said).map(drop)?,
-        Err(_) => return Err(outcome.failure("a connection to the host's port")),
-    }
-    equal(&outcome.tried, "what the host's listener hears", "from inside\n", said.as_str())
+    let script = format!("echo from inside | nc 127.0.0.1 {port}");
+    let running = Running::start(engine.image(&[], &image, &["/bin/sh", "-c", &script]))?;
+    let mut stream = None;
+    eventually(|| {
+        stream = listener.accept().ok();
+        stream.is_some()
+    });
+    let Some((mut stream, _)) = stream else {
+        let seen = running.complaints()?;
+        return Err(Failure::new(&running.tried, "a connection to the host's port", seen));
+    };
+    stream.set_nonblocking(false)?;
+    let mut said = [0; 12];
+    stream.read_exact(&mut said)?;
+    drop(stream);
+    equal(&running.tried, "what the host's listener hears", b"from inside\n", &said)?;
+    running.ends_with(0)
 }

@@ -1,21 +1,24 @@
 //! What a container changes lies on top of the image, and goes with the container.
 
-use nix::sys::signal::Signal;
+use std::os::unix::fs::MetadataExt;
 
-use super::bare;
-use crate::checks::engine::Engine;
-use crate::checks::failure::{Failure, Verdict, require};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::{bare, names};
+use crate::checks::engine::{Caller, Engine, Outcome};
+use crate::checks::failure::{Failure, Verdict, equal, require};
 use crate::checks::images::{Archive, Item, Tree};
 use crate::checks::machine::Machine;
 use crate::checks::running::Running;
 use crate::checks::samples;
-use serde_json::Value;
 
 promises! { stage 8:
     image_never_changes "whatever a container does, the image stays as it is, to the last attribute"
     layer_is_gone "when the container ends, by itself or not, what it wrote is gone"
     killed_engines_layer_is_gone "after a SIGKILL for the engine: gone with the next start"
     running_ones_stay "and the layer of a container that runs stays"
+    layers_owners "files in the layer belong to the caller outside, or to one of the caller's range"
     replaced_directory "a directory that takes another one's place shows nothing of the old"
     deleted_files "what is deleted is not to be seen, and can be made anew"
     hardlinks_and_renames "hard links and renames work as on any file system"
@@ -45,7 +48,7 @@ fn furnished() -> Result<String, Failure> {
 }
 
 /// Lets /bin/sh run a script in it, in /data.
-fn in_data(engine: &Engine, script: &str) -> Result<crate::checks::engine::Outcome, Failure> {
+fn in_data(engine: &Engine, script: &str) -> Result<Outcome, Failure> {
     engine.run_image(&["-w", "/data"], &furnished()?, &["/bin/busybox", "sh", "-c", script])
 }
 
@@ -112,6 +115,23 @@ fn running_ones_stay(engine: &Engine) -> Verdict {
     running.close_stdin();
     running.says("mine")?;
     running.ends_with(0)
+}
+
+fn layers_owners(engine: &Engine) -> Verdict {
+    let script = "touch /tmp/roots /tmp/another; chown 1000:12 /tmp/another; echo begin; read _";
+    let mut running = Running::start(engine.image(&[], &bare()?, &["/bin/sh", "-c", script]))?;
+    running.says("begin")?;
+    let files = names(&samples::store(engine.caller))?;
+    for (name, root_sees, ada_sees) in
+        [("roots", [0, 0], [1000, 1000]), ("another", [1000, 12], [100_999, 100_011])]
+    {
+        let expected = if engine.caller == Caller::Root { root_sees } else { ada_sees };
+        let file = files.iter().find(|file| file.ends_with(name)).map(|file| file.metadata());
+        let seen = file.transpose()?.map(|metadata| [metadata.uid(), metadata.gid()]);
+        equal(&running.tried, &format!("owner and group of {name}"), Some(expected), seen)?;
+    }
+    running.close_stdin();
+    running.ends_with(1)
 }
 
 fn replaced_directory(engine: &Engine) -> Verdict {
