@@ -8,9 +8,10 @@ use std::process::{Child, Command, Output, Stdio, id};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use shared::{Error, Explain};
+use shared::{Error, Explain, home};
 
 use super::host::is_root;
+use crate::checks::images::{Archive, Image, Item, Shelf};
 
 /// Longer than any of them takes, on a machine that does something else as well.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -102,10 +103,14 @@ fn run(mut command: Command, step: &Path, options: &[&str]) -> Result<Result<(),
     command.args(subcommand).args(options);
     let name = step.file_name().unwrap_or_default();
     // Removed again at the end of this function, whatever happens in it.
-    let rootfs;
+    let (rootfs, home);
     if help.contains("--rootfs") {
         rootfs = Rootfs::make(step, name)?;
         command.arg("--rootfs").arg(&rootfs.0).arg(Path::new("/").join(name));
+    } else if subcommand.is_some() {
+        home = Home::make()?;
+        command.env("SLIPWAY_HOME", &home.0);
+        command.arg(image_of(step, name)?).arg(Path::new("/").join(name));
     } else {
         command.arg(step);
     }
@@ -157,6 +162,36 @@ fn finish(mut command: Command) -> Result<Output, Error> {
 fn give_up(mut child: Child, what: &str) -> Result<Output, Error> {
     child.kill().explain(what)?;
     child.wait_with_output().explain(what)
+}
+
+/// An image with nothing but the step's program in it; its name at a registry of our own.
+fn image_of(step: &Path, name: &OsStr) -> Result<String, Error> {
+    let program = fs::read(step).explain(format_args!("read {step:?}"))?;
+    let item = Item { mode: 0o755, content: &program, ..Item::default() };
+    let layer = Archive::new().add(&name.to_string_lossy(), item).end();
+    Ok(Shelf::with(&Image::of(&[layer])).explain("open a registry on loopback")?.name())
+}
+
+/// A throw-away place for images, on the file system where the real one is or will be: the overlay's
+/// upper directory will lie there.
+struct Home(PathBuf);
+
+impl Home {
+    fn make() -> Result<Home, Error> {
+        let home = Home(home::directory()?.join(format!("doctor-{}", id())));
+        fs::create_dir_all(&home.0).explain(format_args!("make the directory {:?}", home.0))?;
+        Ok(home)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("doctor: cannot remove {}: {error}", self.0.display());
+        }
+        // The real one was not there before if it is empty now.
+        let _ = self.0.parent().map(fs::remove_dir);
+    }
 }
 
 /// A throw-away root filesystem with nothing but the step's program in it.
