@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use tar::EntryType;
 
 use super::{bare, names};
 use crate::checks::engine::{Caller, Engine, Outcome};
@@ -24,6 +25,7 @@ promises! { stage 8:
     hardlinks_and_renames "hard links and renames work as on any file system"
     large_file_changed "a large file of the image may be changed in the middle"
     names_of_all_kinds "links, pipes and modes are as the image has them"
+    root_directory_of_image "/ itself has the owner and the mode that the image gives it"
     each_its_own_layer "twenty containers of one image at once, each with a file of its own"
 }
 
@@ -173,6 +175,16 @@ fn names_of_all_kinds(engine: &Engine) -> Verdict {
         "kept regular file 644 0:0\nlink symbolic link 777 0:0\npipe fifo 644 0:0\n\
          inner directory 750 0:0\nkept\nkept\n2755 1000:100\n0\n1777\n",
     )?;
+    Ok(())
+}
+
+fn root_directory_of_image(engine: &Engine) -> Verdict {
+    let item =
+        Item { kind: EntryType::Directory, mode: 0o711, owner: (1000, 12), ..Item::default() };
+    let layer = Archive::new().add("./", item);
+    let image = samples::offer("root-directory", Value::Null, Some(layer))?;
+    let outcome = engine.run_image(&[], &image, &["/bin/stat", "-c", "%a %u:%g", "/"])?;
+    outcome.ends_with(0)?.prints("711 1000:12\n")?;
     Ok(())
 }
 
