@@ -15,7 +15,7 @@ use super::super::terminal::Terminal;
 
 promises! { stage 7:
     prints "pull prints the manifest's digest and the root filesystem's path; a line a layer beside"
-    quiet_runs "-q prints the path alone, and `run --rootfs` runs a command in it"
+    quiet_runs until 7 "-q prints the path alone, and `run --rootfs` runs a command in it"
     bar_on_a_terminal "on a terminal each layer has a bar"
     moved_tag "a tag that has moved is followed; what it was before stays"
     by_digest "a digest in the name decides, whatever the tag says"

@@ -187,6 +187,7 @@ fn relative_workdir(engine: &Engine) -> Verdict {
 }
 
 fn workdir_through_open_file(engine: &Engine) -> Verdict {
+    engine.pulled(&bare()?)?;
     // Those that the caller has open, and those that the engine may use itself.
     for number in 3..=12 {
         let directory = format!("/proc/self/fd/{number}");
