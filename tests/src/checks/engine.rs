@@ -25,7 +25,7 @@ const FIRST_WITH_RUN: u8 = 7;
 const FIRST_WITH_IMAGE: u8 = 8;
 
 /// The options of any step that take their value from the next word.
-const WITH_VALUE: [&str; 12] = [
+const WITH_VALUE: [&str; 14] = [
     "--hostname",
     "--userns",
     "--memory",
@@ -35,7 +35,9 @@ const WITH_VALUE: [&str; 12] = [
     "--entrypoint",
     "--env",
     "-e",
+    "--workdir",
     "-w",
+    "--user",
     "-u",
     "--rootfs",
 ];

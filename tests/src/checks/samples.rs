@@ -15,8 +15,8 @@ use super::images::home::PLACE;
 use super::images::{Archive, Image, Item, Shelf};
 use crate::vm::payload;
 
-/// The image that takes the place of the fixture's root filesystem.
-pub const ROOTFS_TAG: &str = "rootfs";
+/// The tag of the image that takes the place of the fixture's root filesystem.
+const ROOTFS_TAG: &str = "rootfs";
 
 /// Who is in the small image.
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nada:x:1000:100:Ada:/home/ada:/bin/sh\n\

@@ -4,13 +4,14 @@ use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
 
+use serde_json::Value;
+
 use super::{bare, with_host_open};
 use crate::checks::engine::{Engine, Outcome};
 use crate::checks::failure::{Failure, Verdict, equal};
 use crate::checks::images::Archive;
 use crate::checks::running::{Running, eventually};
 use crate::checks::samples;
-use serde_json::Value;
 
 promises! { stage 8:
     own_hostname_and_hosts "/etc/hostname and /etc/hosts name the container"

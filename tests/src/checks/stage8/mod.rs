@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use nix::errno::Errno;
+use serde_json::{Value, json};
 
 use super::engine::{Engine, Outcome};
 use super::failure::{Failure, Verdict, require};
 use super::images::{Archive, Item};
 use super::{Caller, Check, samples};
-use serde_json::{Value, json};
 
 mod compared;
 mod files;
@@ -114,9 +117,8 @@ fn with_host_open(mut command: Command, numbers: &'static [i32]) -> io::Result<C
     // SAFETY: dup2 is async-signal-safe, and nothing else uses these numbers in the child.
     unsafe {
         command.pre_exec(move || {
-            use std::os::fd::AsRawFd;
             for number in numbers {
-                nix::errno::Errno::result(libc::dup2(root.as_raw_fd(), *number))?;
+                Errno::result(libc::dup2(root.as_raw_fd(), *number))?;
             }
             Ok(())
         });

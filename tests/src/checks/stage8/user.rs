@@ -1,5 +1,8 @@
 //! Who the command is.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
 use nix::sys::signal::{Signal, kill};
 use serde_json::json;
 
@@ -8,8 +11,6 @@ use crate::checks::engine::{Engine, Outcome};
 use crate::checks::failure::{Verdict, equal, require};
 use crate::checks::running::{Running, eventually};
 use crate::checks::samples;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 promises! { stage 8:
     user_of_image "the command is the image's User"
