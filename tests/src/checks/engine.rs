@@ -1,6 +1,7 @@
 //! The program under test, and one run of it from start to end.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -81,12 +82,15 @@ pub struct Engine {
     pub step: u8,
     pub caller: Caller,
     shown: RefCell<Option<String>>,
+    /// Images that it has been told to pull.
+    pub pulled: RefCell<BTreeSet<String>>,
     knows_pull: OnceCell<Verdict>,
 }
 
 impl Engine {
     pub fn new(binary: PathBuf, step: u8, caller: Caller) -> Engine {
-        Engine { binary, step, caller, shown: RefCell::new(None), knows_pull: OnceCell::new() }
+        let (shown, pulled, knows_pull) = Default::default();
+        Engine { binary, step, caller, shown, pulled, knows_pull }
     }
 
     /// How a command line begins that runs a command, up to the options. `program` is the engine's

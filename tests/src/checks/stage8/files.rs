@@ -101,7 +101,7 @@ fn mount_points_are_made(engine: &Engine) -> Verdict {
 fn hosts_network(engine: &Engine) -> Verdict {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
-    let image = bare()?;
+    let image = bare(engine)?;
     engine.pulled(&image)?;
     listener.set_nonblocking(true)?;
     let script = format!("echo from inside | nc 127.0.0.1 {port}");

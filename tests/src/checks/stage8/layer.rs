@@ -111,7 +111,8 @@ fn killed_engines_layer_is_gone(engine: &Engine) -> Verdict {
 
 fn running_ones_stay(engine: &Engine) -> Verdict {
     let script = "echo mine > /tmp/file; echo begin; read _; cat /tmp/file; touch /tmp/more";
-    let mut running = Running::start(engine.image(&[], &bare()?, &["/bin/sh", "-c", script]))?;
+    let mut running =
+        Running::start(engine.image(&[], &bare(engine)?, &["/bin/sh", "-c", script]))?;
     running.says("begin")?;
     engine.sh_in_bare(&[], "exit 0")?.ends_with(0)?;
     running.close_stdin();
@@ -121,7 +122,8 @@ fn running_ones_stay(engine: &Engine) -> Verdict {
 
 fn layers_owners(engine: &Engine) -> Verdict {
     let script = "touch /tmp/roots /tmp/another; chown 1000:12 /tmp/another; echo begin; read _";
-    let mut running = Running::start(engine.image(&[], &bare()?, &["/bin/sh", "-c", script]))?;
+    let mut running =
+        Running::start(engine.image(&[], &bare(engine)?, &["/bin/sh", "-c", script]))?;
     running.says("begin")?;
     let files = names(&samples::store(engine.caller))?;
     for (name, root_sees, ada_sees) in
@@ -189,7 +191,7 @@ fn root_directory_of_image(engine: &Engine) -> Verdict {
 }
 
 fn each_its_own_layer(engine: &Engine) -> Verdict {
-    let image = bare()?;
+    let image = bare(engine)?;
     let start = |number| {
         let script = format!("echo {number} > /file; echo begin; read _; cat /file");
         Running::start(engine.image(&[], &image, &["/bin/sh", "-c", &script]))

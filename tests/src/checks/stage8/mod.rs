@@ -36,7 +36,7 @@ pub const CHECKS: [&[Check]; 7] = [
 ];
 
 /// An image whose author has something to say about everything.
-fn whole() -> Result<String, Failure> {
+fn whole(engine: &Engine) -> Result<String, Failure> {
     let config = || {
         json!({
             "Entrypoint": ["/bin/probe"],
@@ -46,7 +46,7 @@ fn whole() -> Result<String, Failure> {
             "WorkingDir": "/srv/made/for it",
         })
     };
-    samples::offer_once("whole", || (config(), Some(tool())))
+    engine.ready(samples::offer_once("whole", || (config(), Some(tool())))?)
 }
 
 /// A program that only this image's own PATH leads to.
@@ -59,9 +59,9 @@ fn tool() -> Archive {
     Archive::new().directory("opt", 0o755).directory("opt/bin", 0o755).add("opt/bin/tool", item)
 }
 
-/// An image that says nothing.
-fn bare() -> Result<String, Failure> {
-    samples::offer_once("bare", || (Value::Null, None))
+/// An image that says nothing. It is there already: what is about a run hears nothing of a pull.
+fn bare(engine: &Engine) -> Result<String, Failure> {
+    engine.ready(samples::offer_once("bare", || (Value::Null, None))?)
 }
 
 impl Engine {
@@ -72,7 +72,15 @@ impl Engine {
 
     /// Lets `/bin/sh -c` of the bare image run a script.
     fn sh_in_bare(&self, options: &[&str], script: &str) -> Result<Outcome, Failure> {
-        self.run_image(options, &bare()?, &["/bin/sh", "-c", script])
+        self.run_image(options, &bare(self)?, &["/bin/sh", "-c", script])
+    }
+
+    /// Pulls an image the first time that a check asks for it. If that fails, the check will tell.
+    fn ready(&self, image: String) -> Result<String, Failure> {
+        if self.pulled.borrow_mut().insert(image.clone()) {
+            Outcome::of(self.subcommand(["pull", "-q", &image]), b"")?;
+        }
+        Ok(image)
     }
 
     /// Pulls an image, and gives where its root filesystem is.

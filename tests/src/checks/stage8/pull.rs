@@ -43,7 +43,7 @@ fn pull_never(engine: &Engine) -> Verdict {
 }
 
 fn no_such_image(engine: &Engine) -> Verdict {
-    let image = bare()?.replace(":bare", ":there-is-none");
+    let image = bare(engine)?.replace(":bare", ":there-is-none");
     let outcome = engine.run_image(&[], &image, &["/bin/probe", "args", "started"])?;
     outcome.ends_with(125)?.prints("")?.complains_of(&["there-is-none"])
 }
@@ -59,7 +59,7 @@ fn moved_tag(engine: &Engine) -> Verdict {
 }
 
 fn offline(engine: &Engine) -> Verdict {
-    let image = bare()?;
+    let image = bare(engine)?;
     engine.pulled(&image)?;
     let alone = |options: &[&str]| {
         let mut command = Command::new("/usr/bin/unshare");
@@ -89,7 +89,7 @@ fn unfit_home(engine: &Engine) -> Verdict {
     let home = Path::new("/tmp/home");
     fs::create_dir(home)?;
     own(home, engine.caller)?;
-    let mut command = engine.image(&[], &bare()?, &["/bin/probe", "args", "started"]);
+    let mut command = engine.image(&[], &bare(engine)?, &["/bin/probe", "args", "started"]);
     command.env("SLIPWAY_HOME", home);
     let outcome = Outcome::of(command, b"");
     fs::remove_dir_all(home)?;
@@ -98,7 +98,7 @@ fn unfit_home(engine: &Engine) -> Verdict {
 
 fn private_store(engine: &Engine) -> Verdict {
     engine.sh_in_bare(&[], "exit 0")?.ends_with(0)?;
-    let rootfs = engine.pulled(&bare()?)?;
+    let rootfs = engine.pulled(&bare(engine)?)?;
     let mut command = Command::new("/usr/bin/setpriv");
     command.args(["--reuid=4711", "--regid=4711", "--clear-groups", "/bin/ls"]).arg(rootfs);
     let outcome = Outcome::of(called_by(Caller::Root, command), b"")?;

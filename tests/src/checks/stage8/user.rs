@@ -30,9 +30,10 @@ promises! { stage 8:
 const WHO: &str = "id -u; id -g; id -G";
 
 fn user_of_image(engine: &Engine) -> Verdict {
-    let outcome = engine.run_image(&["--entrypoint", "sh"], &whole()?, &["-c", WHO])?;
+    let outcome = engine.run_image(&["--entrypoint", "sh"], &whole(engine)?, &["-c", WHO])?;
     outcome.ends_with(0)?.prints("1000\n100\n100 10 11\n")?;
-    let outcome = engine.run_image(&["--entrypoint", "sh", "-u", "0"], &whole()?, &["-c", WHO])?;
+    let outcome =
+        engine.run_image(&["--entrypoint", "sh", "-u", "0"], &whole(engine)?, &["-c", WHO])?;
     outcome.ends_with(0)?.prints("0\n0\n0 10\n")?;
     Ok(())
 }
@@ -67,7 +68,15 @@ fn callers_groups_stay_out(engine: &Engine) -> Verdict {
     let id = engine.caller.id().to_string();
     let mut command = Command::new("/usr/bin/setpriv");
     command.args(["--reuid", &id, "--regid", &id, "--groups=4,27,1000"]).arg(&engine.binary);
-    command.args(["run", "-u", "4711:4712", &bare()?, "/bin/grep", "Groups", "/proc/self/status"]);
+    command.args([
+        "run",
+        "-u",
+        "4711:4712",
+        &bare(engine)?,
+        "/bin/grep",
+        "Groups",
+        "/proc/self/status",
+    ]);
     Outcome::of(command, b"")?.ends_with(0)?.prints("Groups:\t4712 \n")?;
     Ok(())
 }
@@ -120,7 +129,7 @@ fn users_files(engine: &Engine) -> Verdict {
 }
 
 fn umask_is_022(engine: &Engine) -> Verdict {
-    let image = bare()?;
+    let image = bare(engine)?;
     let script = "umask; mkdir /tmp/new; stat -c %a /tmp/new /srv /etc/hostname";
     let mut command = engine.image(&["-w", "/srv/deep"], &image, &["/bin/sh", "-c", script]);
     // SAFETY: it is one system call.
@@ -141,7 +150,7 @@ fn ids_not_mapped(engine: &Engine) -> Verdict {
 }
 
 fn user_ends_with_its_engine(engine: &Engine) -> Verdict {
-    let image = bare()?;
+    let image = bare(engine)?;
     engine.pulled(&image)?;
     engine.leaves_nothing(|| {
         let command = engine.image(&["-u", "1000"], &image, &["/bin/probe", "catch", "0"]);

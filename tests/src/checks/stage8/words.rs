@@ -66,7 +66,7 @@ fn other_entrypoint(engine: &Engine) -> Verdict {
 }
 
 fn no_command_at_all(engine: &Engine) -> Verdict {
-    engine.run_image(&[], &bare()?, &[])?.ends_with(125)?.complains_of(&["no command"])
+    engine.run_image(&[], &bare(engine)?, &[])?.ends_with(125)?.complains_of(&["no command"])
 }
 
 fn options_after_image(engine: &Engine) -> Verdict {
@@ -74,13 +74,13 @@ fn options_after_image(engine: &Engine) -> Verdict {
     let args = ["-e", "--help", "--", "-w", "--pull", "x"];
     let expected = args.map(|arg| format!("{arg}\n")).concat();
     engine.run_image(&[], &image, &args)?.ends_with(0)?.prints(&expected)?;
-    let outcome = engine.run_image(&[], &bare()?, &["/bin/ls", "-a", "/tmp"])?;
+    let outcome = engine.run_image(&[], &bare(engine)?, &["/bin/ls", "-a", "/tmp"])?;
     outcome.ends_with(0)?.prints(".\n..\n")?;
     Ok(())
 }
 
 fn environment_of_image(engine: &Engine) -> Verdict {
-    let mut command = engine.image(&[], &whole()?, &[]);
+    let mut command = engine.image(&[], &whole(engine)?, &[]);
     command.env("SECRET", "of the caller").env("GREETING", "no").env("LD_PRELOAD", "/x");
     Outcome::of(command, b"")?.ends_with(0)?.prints(
         "EMPTY=\nGREETING=hello world\nHOME=/home/ada\nHOSTNAME=slipway\nPATH=/opt/bin:/bin\n",
@@ -91,7 +91,7 @@ fn environment_of_image(engine: &Engine) -> Verdict {
 const DOCKERS_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 fn default_path(engine: &Engine) -> Verdict {
-    let mut command = engine.image(&[], &bare()?, &["probe", "env"]);
+    let mut command = engine.image(&[], &bare(engine)?, &["probe", "env"]);
     command.env("PATH", "/nowhere");
     let expected = format!("HOME=/root\nHOSTNAME=slipway\nPATH={DOCKERS_PATH}\n");
     Outcome::of(command, b"")?.ends_with(0)?.prints(&expected)?;
@@ -114,7 +114,7 @@ fn commands_on_images_path(engine: &Engine) -> Verdict {
 fn env_option(engine: &Engine) -> Verdict {
     let options =
         ["-e", "A=1=2", "-e", "HANDED", "-e", "GREETING", "-e", "UNKNOWN", "--env=EMPTY=no"];
-    let mut command = engine.image(&options, &whole()?, &[]);
+    let mut command = engine.image(&options, &whole(engine)?, &[]);
     command.env("HANDED", "on by the caller").env_remove("GREETING").env_remove("UNKNOWN");
     Outcome::of(command, b"")?.ends_with(0)?.prints(
         "A=1=2\nEMPTY=no\nHANDED=on by the caller\nHOME=/home/ada\nHOSTNAME=slipway\n\
@@ -125,7 +125,7 @@ fn env_option(engine: &Engine) -> Verdict {
 
 fn bad_env_option(engine: &Engine) -> Verdict {
     for value in ["=x", ""] {
-        let outcome = engine.run_image(&["-e", value], &bare()?, &["/bin/probe", "env"])?;
+        let outcome = engine.run_image(&["-e", value], &bare(engine)?, &["/bin/probe", "env"])?;
         outcome.ends_with(125)?.prints("")?.complains_of(&["--env", "NAME"])?;
     }
     Ok(())
@@ -148,7 +148,7 @@ fn hostname_variable(engine: &Engine) -> Verdict {
 
 fn term_on_a_terminal(engine: &Engine) -> Verdict {
     let binary = engine.binary.to_string_lossy();
-    let line = [&*binary, "run", &bare()?, "/bin/sh", "-c", "echo term=${TERM-none}."];
+    let line = [&*binary, "run", &bare(engine)?, "/bin/sh", "-c", "echo term=${TERM-none}."];
     let mut terminal = Terminal::start(engine, &line)?;
     terminal.wait_for("term=")?;
     let seen = terminal.wait_for(".")?;
@@ -159,7 +159,7 @@ fn term_on_a_terminal(engine: &Engine) -> Verdict {
 }
 
 fn working_directory_of_image(engine: &Engine) -> Verdict {
-    let outcome = engine.run_image(&["--entrypoint", "sh"], &whole()?, &["-c", "pwd"])?;
+    let outcome = engine.run_image(&["--entrypoint", "sh"], &whole(engine)?, &["-c", "pwd"])?;
     outcome.ends_with(0)?.prints("/srv/made/for it\n")?;
     // Nothing is said: /.
     engine.sh_in_bare(&[], "pwd")?.ends_with(0)?.prints("/\n")?;
@@ -169,7 +169,7 @@ fn working_directory_of_image(engine: &Engine) -> Verdict {
 fn workdir_option(engine: &Engine) -> Verdict {
     let outcome = engine.run_image(
         &["--entrypoint", "sh", "-w", "/new/one"],
-        &whole()?,
+        &whole(engine)?,
         &["-c", "pwd; stat -c %u:%a ."],
     )?;
     outcome.ends_with(0)?.prints("/new/one\n0:755\n")?;
@@ -187,12 +187,12 @@ fn relative_workdir(engine: &Engine) -> Verdict {
 }
 
 fn workdir_through_open_file(engine: &Engine) -> Verdict {
-    engine.pulled(&bare()?)?;
+    engine.pulled(&bare(engine)?)?;
     // Those that the caller has open, and those that the engine may use itself.
     for number in 3..=12 {
         let directory = format!("/proc/self/fd/{number}");
         let script = "cat fixture/where; echo started";
-        let command = engine.image(&["-w", &directory], &bare()?, &["/bin/sh", "-c", script]);
+        let command = engine.image(&["-w", &directory], &bare(engine)?, &["/bin/sh", "-c", script]);
         let outcome = Outcome::of(with_host_open(command, &[9, 10, 11, 12])?, b"")?;
         require(
             !outcome.stdout.contains(OUTSIDE),
