@@ -40,7 +40,7 @@ impl Samples {
         static SAMPLES: OnceLock<Result<Samples, Failure>> = OnceLock::new();
         let make = || {
             let shelf = Shelf::at("127.0.0.1")?;
-            let mut rootfs = Archive::default();
+            let mut rootfs = Archive::begin();
             payload::add_tree(rootfs.builder(), Path::new(ROOTFS), Path::new("."), 0)?;
             // One that only the container's root may be, through it.
             let program = fs::read("/slipway/bin/probe")?;
@@ -68,7 +68,7 @@ fn small() -> io::Result<Archive> {
             archive.add(name, Item { mode: 0o755, content: &content, ..Item::default() }),
         )
     };
-    let archive = Archive::default().directory("bin", 0o755).directory("etc", 0o755);
+    let archive = Archive::begin().directory("bin", 0o755).directory("etc", 0o755);
     let archive = archive.file("etc/passwd", PASSWD).file("etc/group", GROUP);
     let archive = archive.directory("tmp", 0o1777);
     let archive =
@@ -103,7 +103,7 @@ pub fn offer(tag: &str, config: Value, layer: Option<Archive>) -> Result<String,
 
 /// The same over next to nothing, for an image that nothing of is ever run.
 pub fn offer_tiny(tag: &str, config: Value, layer: Option<Archive>) -> Result<String, Failure> {
-    let passwd = Archive::default().directory("etc", 0o755).file("etc/passwd", PASSWD);
+    let passwd = Archive::begin().directory("etc", 0o755).file("etc/passwd", PASSWD);
     let first = image(passwd.file("etc/group", GROUP), Value::Null);
     put(tag, &over(first, config, layer))
 }

@@ -168,7 +168,7 @@ fn give_up(mut child: Child, what: &str) -> Result<Output, Error> {
 fn image_of(step: &Path, name: &OsStr) -> Result<String, Error> {
     let program = fs::read(step).explain(format_args!("read {step:?}"))?;
     let item = Item { mode: 0o755, content: &program, ..Item::default() };
-    let layer = Archive::default().add(&name.to_string_lossy(), item).end();
+    let layer = Archive::begin().add(&name.to_string_lossy(), item).end();
     Ok(Shelf::with(&Image::of(&[layer])).explain("open a registry on loopback")?.name())
 }
 

@@ -61,7 +61,7 @@ fn hosts_resolv_conf(engine: &Engine) -> Verdict {
 }
 
 fn etc_files_are_links(engine: &Engine) -> Verdict {
-    let layer = Archive::default()
+    let layer = Archive::begin()
         .symlink("etc/hostname", "/proc/sys/kernel/hostname")
         .symlink("etc/hosts", "../../../no/such/file")
         .symlink("etc/resolv.conf", "../target")
@@ -80,7 +80,7 @@ fn etc_files_are_links(engine: &Engine) -> Verdict {
 fn etc_is_a_link(engine: &Engine) -> Verdict {
     for (tag, target) in [("etc-fd", "/proc/self/fd/9/etc"), ("etc-up", "../../../../etc")] {
         let image =
-            samples::offer(tag, Value::Null, Some(Archive::default().symlink("etc", target)))?;
+            samples::offer(tag, Value::Null, Some(Archive::begin().symlink("etc", target)))?;
         engine.pulled(&image)?;
         hosts_files_stay(|| {
             engine.leaves_nothing(|| {

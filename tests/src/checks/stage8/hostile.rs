@@ -31,7 +31,7 @@ fn is_refused(engine: &Engine, image: &str, words: &[&str]) -> Verdict {
 
 fn proc_or_dev_is_a_link(engine: &Engine) -> Verdict {
     for (name, target) in [("proc", "/tmp"), ("dev", "../../../../dev")] {
-        let layer = Archive::default().symlink(name, target);
+        let layer = Archive::begin().symlink(name, target);
         let image = samples::offer_tiny(&format!("{name}-link"), Value::Null, Some(layer))?;
         is_refused(engine, &image, &[&format!("/{name}"), "symbolic link"])?;
     }
@@ -39,7 +39,7 @@ fn proc_or_dev_is_a_link(engine: &Engine) -> Verdict {
 }
 
 fn passwd_is_no_file(engine: &Engine) -> Verdict {
-    let layer = Archive::default;
+    let layer = Archive::begin;
     for (tag, layer) in [
         ("passwd-pipe", layer().add("etc/passwd", samples::pipe())),
         ("passwd-directory", layer().file("etc/.wh.passwd", "").directory("etc/passwd", 0o755)),
@@ -66,7 +66,7 @@ fn passwd_is_huge(engine: &Engine) -> Verdict {
         ("GNU.sparse.realsize", b"1073741824"),
     ];
     let item = Item { content: &content, pax, ..Item::default() };
-    let layer = Archive::default().add("etc/GNUSparseFile.0/passwd", item);
+    let layer = Archive::begin().add("etc/GNUSparseFile.0/passwd", item);
     let image = samples::offer_tiny("passwd-huge", json!({ "User": "ada" }), Some(layer))?;
     is_refused(engine, &image, &["/etc/passwd", "4 MiB"])
 }
@@ -107,7 +107,7 @@ fn bad_working_dir(engine: &Engine) -> Verdict {
     // A link of the image's that leads to a file.
     let item =
         Item { kind: EntryType::Symlink, mode: 0o777, link: "/etc/passwd", ..Item::default() };
-    let layer = Archive::default().add("srv", item);
+    let layer = Archive::begin().add("srv", item);
     let image = samples::offer_tiny("workdir-link", json!({ "WorkingDir": "/srv" }), Some(layer))?;
     is_refused(engine, &image, &["/srv"])
 }

@@ -33,7 +33,7 @@ promises! { stage 8:
 fn furnished() -> Result<String, Failure> {
     let large = vec![b'x'; 1 << 20];
     let layer = || {
-        Archive::default()
+        Archive::begin()
             .directory("data", 0o755)
             .file("data/kept", "kept\n")
             .file("data/lost", "lost\n")
@@ -183,7 +183,7 @@ fn names_of_all_kinds(engine: &Engine) -> Verdict {
 fn root_directory_of_image(engine: &Engine) -> Verdict {
     let item =
         Item { kind: EntryType::Directory, mode: 0o711, owner: (1000, 12), ..Item::default() };
-    let layer = Archive::default().add("./", item);
+    let layer = Archive::begin().add("./", item);
     let image = samples::offer("root-directory", Value::Null, Some(layer))?;
     let outcome = engine.run_image(&[], &image, &["/bin/stat", "-c", "%a %u:%g", "/"])?;
     outcome.ends_with(0)?.prints("711 1000:12\n")?;

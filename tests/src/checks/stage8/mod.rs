@@ -56,7 +56,7 @@ fn tool() -> Archive {
         content: b"#!/bin/sh\necho the tool of the image\n",
         ..Default::default()
     };
-    Archive::default().directory("opt", 0o755).directory("opt/bin", 0o755).add("opt/bin/tool", item)
+    Archive::begin().directory("opt", 0o755).directory("opt/bin", 0o755).add("opt/bin/tool", item)
 }
 
 /// An image that says nothing. It is there already: what is about a run hears nothing of a pull.
