@@ -18,7 +18,7 @@ use step8::process::Overrides;
 enum Command {
     /// Runs an image in a container
     #[command(
-        override_usage = "step8 run [OPTIONS] IMAGE [COMMAND] [ARG]...",
+        override_usage = concat!(env!("CARGO_PKG_NAME"), " run [OPTIONS] IMAGE [COMMAND] [ARG]..."),
         after_help = PROTECTION
     )]
     Run(Options),
