@@ -15,8 +15,8 @@ use crate::checks::samples;
 promises! { stage 8:
     pulls_what_is_missing "an image that is not here is pulled, and run"
     pull_never "--pull never: an image that is not here is an error, status 125"
-    no_such_image "an image that the registry does not have: status 125 and one line"
-    moved_tag "--pull always asks the registry what the name stands for now"
+    image_not_to_be_had "an image that the registry does not have: status 125 and one line"
+    moved_tag_is_seen "--pull always asks the registry what the name stands for now"
     offline "what is here runs without a network"
     unfit_home "a $SLIPWAY_HOME on a file system that can't hold layers: status 125 and the cure"
     private_store "no other user of the machine reaches an image's files"
@@ -42,13 +42,13 @@ fn pull_never(engine: &Engine) -> Verdict {
     outcome.ends_with(125)?.prints("")?.complains_of(&[&image, "--pull"])
 }
 
-fn no_such_image(engine: &Engine) -> Verdict {
+fn image_not_to_be_had(engine: &Engine) -> Verdict {
     let image = bare(engine)?.replace(":bare", ":there-is-none");
     let outcome = engine.run_image(&[], &image, &["/bin/probe", "args", "started"])?;
     outcome.ends_with(125)?.prints("")?.complains_of(&["there-is-none"])
 }
 
-fn moved_tag(engine: &Engine) -> Verdict {
+fn moved_tag_is_seen(engine: &Engine) -> Verdict {
     let image = saying("moving", "old")?;
     engine.run_image(&[], &image, &[])?.ends_with(0)?.prints("old\n")?;
     saying("moving", "new")?;
