@@ -87,13 +87,18 @@ fn quiet_runs(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
     let outcome = Outcome::of(home.pull(&[&busybox()?]), b"")?;
     equal(&outcome.tried, "standard error", "", outcome.stderr.as_str())?;
-    greets(engine, &Home::rootfs(&outcome)?)
+    greets(engine, &home, &Home::rootfs(&outcome)?)
 }
 
-/// Requires that a command runs in a root filesystem that was [`busybox`].
-pub fn greets(engine: &Engine, rootfs: &Path) -> Verdict {
-    let rootfs = rootfs.to_string_lossy();
-    let outcome = engine.run(["--rootfs", &rootfs, "/bin/cat", "/greeting"])?;
+/// Requires that a command runs in a root filesystem that was [`busybox`], or in the image itself
+/// where that is what a step runs.
+pub fn greets(engine: &Engine, home: &Home, rootfs: &Path) -> Verdict {
+    let greet = ["/bin/cat", "/greeting"];
+    let command = match engine.step < 8 {
+        true => engine.command(["--rootfs", &rootfs.to_string_lossy(), greet[0], greet[1]]),
+        false => home.at_home(engine.image(&["--pull", "never"], &busybox()?, &greet)),
+    };
+    let outcome = Outcome::of(command, b"")?;
     outcome.ends_with(0)?.prints("hello\n")?;
     Ok(())
 }

@@ -48,7 +48,7 @@ fn tampered_layer(engine: &Engine) -> Verdict {
     require(!kept, &format!("pull {name}"), "that the blob is not kept", "it is in the store")?;
     let partial = home.store().join("partial").join(&layer[7..]);
     require(!partial.exists(), "pull", "nothing left of the blob", partial.display())?;
-    greets(engine, &earlier)?;
+    greets(engine, &home, &earlier)?;
     // What is wrong today may be right tomorrow.
     bytes[last] ^= 1;
     fs::write(stored_blob(layer), &bytes)?;
