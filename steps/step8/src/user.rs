@@ -3,17 +3,22 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use nix::sys::statfs::{FsType, fstatfs};
+use nix::unistd::{Gid, Uid, fchown, setgid, setgroups, setuid};
 use shared::{Error, Explain, size};
 
 /// A larger file, in bytes, is no list of users.
 const LARGEST: u64 = 4 << 20;
+
+/// The file system of pipes that have no name (PIPEFS_MAGIC in linux/magic.h).
+const PIPES: FsType = FsType(0x5049_5045);
 
 /// A user, in numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +43,7 @@ impl User {
     /// Makes this process the user's, for good: the groups first, as the rest takes away the right to
     /// set them. Who is not root afterwards has no capabilities, either (capabilities(7)).
     pub fn take_on(&self) -> Result<(), Error> {
+        self.give_pipes();
         let groups: Vec<Gid> = self.groups.iter().copied().map(Gid::from_raw).collect();
         match setgroups(&groups) {
             // With a map of one id, made by an ordinary user: there are no groups to have.
@@ -46,6 +52,21 @@ impl User {
         }
         known(setgid(Gid::from_raw(self.gid)).explain(format_args!("setgid {}", self.gid)))?;
         known(setuid(Uid::from_raw(self.uid)).explain(format_args!("setuid {}", self.uid)))
+    }
+
+    /// Gives the user those of standard input, output and error that are pipes. To open /dev/stdout is
+    /// to open the pipe once more, and that asks for rights (proc_pid_fd(5)).
+    ///
+    /// Files and terminals are the host's, and stay with their owners.
+    fn give_pipes(&self) {
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+        for file in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
+            if fstatfs(file).is_ok_and(|found| found.filesystem_type() == PIPES) {
+                // If it fails, the pipe is of a user that does not exist here.
+                let _ = fchown(file, Some(uid), Some(gid));
+            }
+        }
     }
 }
 
