@@ -248,7 +248,9 @@ fn fetch(
         let (layers, next, senders) = (layers.clone(), next.clone(), senders.clone());
         // It may outlive an error: then it ends with the process.
         thread::spawn(move || {
-            while let Some(layer) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(layer) = layers.get(index) else { return };
                 let bar = progress.layer(layer);
                 let fetched = store.receive(
                     layer,
@@ -256,8 +258,7 @@ fn fetch(
                     |so_far| bar.at(so_far),
                 );
                 bar.end(&fetched);
-                let index = layers.iter().position(|other| std::ptr::eq(other, layer));
-                let _ = senders[index.unwrap_or_default()].send(fetched.map(drop));
+                let _ = senders[index].send(fetched.map(drop));
             }
         });
     }

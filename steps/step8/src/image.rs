@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 use shared::{Error, Explain};
 use step7::pull::{self, Image};
 use step7::reference::Reference;
@@ -42,11 +42,12 @@ pub fn get(name: &OsStr, pull: Pull) -> Result<Image, Error> {
 /// Pulls in a process of its own: that takes threads, and who makes namespaces must not have any.
 fn pull_in_child(name: &Reference) -> Result<(), Error> {
     let (mut message, mut tell) = io::pipe().explain("pipe")?;
+    let parent = getpid();
     // SAFETY: this process has one thread, so the child may do whatever its parent could.
     match unsafe { fork() }.explain("fork a process to pull")? {
         ForkResult::Child => {
             drop(message);
-            let error = pull_and_end_with_parent(name).err();
+            let error = pull_and_end_with(parent, name).err();
             let error = error.map(|error| error.to_string()).unwrap_or_default();
             let told = tell.write_all(error.as_bytes());
             process::exit(if told.is_ok() && error.is_empty() { 0 } else { 1 })
@@ -65,7 +66,10 @@ fn pull_in_child(name: &Reference) -> Result<(), Error> {
     }
 }
 
-fn pull_and_end_with_parent(name: &Reference) -> Result<(), Error> {
+fn pull_and_end_with(parent: Pid, name: &Reference) -> Result<(), Error> {
     prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
+    if getppid() != parent {
+        return Err(Error::new("the engine has ended"));
+    }
     pull::pull(&pull::Options::of(name.clone())).map(drop)
 }

@@ -10,9 +10,9 @@ pub fn read<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Er
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = match error.path().to_string().as_str() {
             "." => format!("the {what}"),
-            path => format!("the {what}'s {}", short(path.escape_debug())),
+            path => format!("the {what}'s {}", short(&path.escape_debug().to_string())),
         };
-        Error::new(format!("{place} is wrong: {}", short(error.inner().to_string().chars())))
+        Error::new(format!("{place} is wrong: {}", short(&error.inner().to_string())))
     })?;
     json.end().map_err(|error| Error::new(format!("the {what} is wrong: {error}")))?;
     Ok(value)
@@ -27,9 +27,24 @@ pub fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 
 /// Foreign text for one line of a terminal: quoted, escaped, not too long.
 pub fn shown(text: &str) -> String {
-    format!("{:?}", short(text.chars()))
+    format!("{:?}", short(text))
 }
 
-fn short(text: impl Iterator<Item = char>) -> String {
-    text.take(200).collect()
+fn short(text: &str) -> String {
+    let mut short: String = text.chars().take(300).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_stays_on_its_line() {
+        assert_eq!(shown("a\nb\u{1b}[2J\u{202e}"), r#""a\nb\u{1b}[2J\u{202e}""#);
+        assert_eq!(shown(&"é".repeat(301)), format!("{:?}", "é".repeat(300) + "…"));
+    }
 }

@@ -14,12 +14,13 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use shared::Error;
 
-use json::{or_default, read, shown};
+use json::{or_default, read};
 
 pub use config::{Config, Defaults, RootFs, check};
 pub use descriptor::Descriptor;
 pub use image::Manifest;
 pub use index::Index;
+pub use json::shown;
 pub use platform::Platform;
 
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";

@@ -3,7 +3,6 @@
 mod grammar;
 
 use std::fmt::{self, Display};
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::digest::Digest;
@@ -38,17 +37,6 @@ impl Reference {
             (Some(digest), _) => digest.to_string(),
             (None, tag) => tag.clone().unwrap_or("latest".into()),
         }
-    }
-
-    /// Whether the registry is this machine itself: what is sent there cannot be overheard.
-    pub fn is_loopback(&self) -> bool {
-        let host = match self.registry.strip_prefix('[') {
-            Some(rest) => rest.split(']').next(),
-            None => self.registry.split(':').next(),
-        };
-        let host = host.unwrap_or_default();
-        let address = host.parse::<IpAddr>();
-        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
     }
 }
 
@@ -253,16 +241,5 @@ mod tests {
         assert_eq!(read("a:b").tag_or_digest(), "b");
         let digest = format!("sha256:{HEX}");
         assert_eq!(read(&format!("a:b@{digest}")).tag_or_digest(), digest);
-    }
-
-    #[test]
-    fn loopback_is_this_machine_alone() {
-        let is_loopback = |host| format!("{host}/x").parse::<Reference>().unwrap().is_loopback();
-        for host in ["localhost", "LocalHost:1", "127.0.0.1", "127.9.9.9:80", "[::1]", "[::1]:80"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["docker.io", "128.0.0.1", "[::2]:80", "localhost.org", "127.0.0.1.org", "x"] {
-            assert!(!is_loopback(host), "{host}");
-        }
     }
 }

@@ -9,9 +9,9 @@ use reqwest::{Method, StatusCode};
 use super::Registry;
 use super::body::{Body, Break};
 use super::failure::Failure;
-use super::refusal::shown;
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
+use crate::manifest::shown;
 
 /// Connections in a row that bring less than [`PROGRESS`] bytes.
 const CONNECTIONS: u32 = 5;

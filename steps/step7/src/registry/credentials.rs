@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
-use super::refusal::shown;
+use crate::manifest::shown;
 
 /// Bytes of a file or of a helper's answer.
 const LIMIT: u64 = 1 << 20;

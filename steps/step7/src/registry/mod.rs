@@ -25,26 +25,16 @@ use shared::Error;
 pub use self::blob::Blob;
 use self::body::Break;
 use self::failure::Failure;
-use self::refusal::{is_web_page, media_type, refusal, shown};
+use self::refusal::{is_web_page, media_type, refusal};
 pub use self::retry::Patience;
 use self::token::Authority;
 use self::transport::{Answer, Request, Transport, is_loopback};
 use crate::digest::Digest;
-use crate::manifest::Descriptor;
+use crate::manifest::{DOCUMENTS, Descriptor, LARGEST_DOCUMENT, shown};
 use crate::reference::Reference;
-
-/// Bytes of a manifest or an index: more than registries take (OCI distribution specification,
-/// "Pushing Manifests").
-const LIMIT: usize = 4 << 20;
 
 /// Attempts at a document whose connection breaks.
 const CONNECTIONS: u32 = 3;
-
-/// The documents that an image's name may stand for.
-const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
-    application/vnd.oci.image.manifest.v1+json, \
-    application/vnd.docker.distribution.manifest.list.v2+json, \
-    application/vnd.docker.distribution.manifest.v2+json";
 
 /// The header with which a registry names a manifest's digest.
 const DIGEST: &str = "docker-content-digest";
@@ -91,8 +81,6 @@ pub struct Document {
     pub bytes: Vec<u8>,
     /// What the registry calls it; "" if it does not say.
     pub media_type: String,
-    /// The digest of the bytes.
-    pub digest: Digest,
 }
 
 impl Registry {
@@ -103,11 +91,7 @@ impl Registry {
         note: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Registry, Error> {
         let Reference { registry, repository, .. } = reference;
-        let host = match registry.as_str() {
-            "docker.io" => "registry-1.docker.io",
-            other => other,
-        };
-        let mut url = Url::parse(&format!("https://{host}/"))
+        let mut url = Url::parse(&format!("https://{}/", reference.api_host()))
             .map_err(|error| Error::new(format!("{registry:?} is no registry: {error}")))?;
         let is_certain = access.plain_http || !is_loopback(&url);
         if access.plain_http || is_loopback(&url) {
@@ -169,7 +153,7 @@ impl Registry {
             if answer.status != StatusCode::OK {
                 return Err(self.refused(answer));
             }
-            match answer.body.read_all(LIMIT) {
+            match answer.body.read_all(LARGEST_DOCUMENT as usize) {
                 Ok(bytes) => break (answer.headers, answer.host, bytes),
                 Err(Break::Lost(_)) if attempt < CONNECTIONS => attempt += 1,
                 Err(end) => {
@@ -195,7 +179,7 @@ impl Registry {
                 return Err(Failure::other(cause));
             }
         }
-        Ok(Document { bytes, media_type: media_type(&headers), digest })
+        Ok(Document { bytes, media_type: media_type(&headers) })
     }
 
     /// Asks for something of the repository.
@@ -274,6 +258,10 @@ impl Registry {
     }
 }
 
+/// What an image's name may stand for.
 fn accept() -> HeaderMap {
-    HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(MANIFESTS))])
+    let accepted = DOCUMENTS.map(|kind| (ACCEPT, HeaderValue::from_static(kind)));
+    let mut headers = HeaderMap::new();
+    accepted.into_iter().for_each(|(name, kind)| _ = headers.append(name, kind));
+    headers
 }

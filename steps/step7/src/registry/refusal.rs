@@ -5,6 +5,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 
 use super::transport::Answer;
+use crate::manifest::shown;
 
 /// Bytes of an answer that are read for what it says about an error.
 const LIMIT: usize = 64 * 1024;
@@ -48,24 +49,4 @@ pub fn is_web_page(headers: &HeaderMap, bytes: &[u8]) -> bool {
 pub fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-/// Foreign text for one line of a terminal: quoted, escaped, not too long.
-pub fn shown(text: &str) -> String {
-    let mut short: String = text.chars().take(300).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    format!("{short:?}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_text_stays_on_its_line() {
-        assert_eq!(shown("a\nb\u{1b}[2J\u{202e}"), r#""a\nb\u{1b}[2J\u{202e}""#);
-        assert_eq!(shown(&"é".repeat(301)), format!("{:?}", "é".repeat(300) + "…"));
-    }
 }

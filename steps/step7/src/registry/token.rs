@@ -13,8 +13,9 @@ use serde::Deserialize;
 use super::challenge::{self, Challenge};
 use super::credentials::{self, Login};
 use super::failure::Failure;
-use super::refusal::{refusal, shown};
+use super::refusal::refusal;
 use super::transport::{Request, Transport};
+use crate::manifest::shown;
 
 /// Bytes of a token server's answer.
 const LIMIT: usize = 1 << 20;

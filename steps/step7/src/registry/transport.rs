@@ -15,8 +15,8 @@ use shared::Error;
 
 use super::body::Body;
 use super::failure::Failure;
-use super::refusal::shown;
 use super::retry::{Attempts, Patience, may_pass, retry_after};
+use crate::manifest::shown;
 
 const REDIRECTS: usize = 10;
 /// Attempts while the server cannot be reached. It may not be there at all.
@@ -199,4 +199,20 @@ pub fn is_loopback(url: &Url) -> bool {
 pub fn host(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_this_machine_alone() {
+        let is_loopback = |host| is_loopback(&Url::parse(&format!("http://{host}/x")).unwrap());
+        for host in ["localhost", "LocalHost:1", "127.0.0.1", "127.9.9.9:80", "[::1]", "[::1]:80"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["docker.io", "128.0.0.1", "[::2]:80", "localhost.org", "127.0.0.1.org", "x"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
 }
