@@ -39,6 +39,25 @@ impl Items {
         }
     }
 
+    /// The whole file, of `count` lines, as what stands before the first item and then the items, each
+    /// with the empty lines above it.
+    pub fn parts(&self, count: usize) -> Vec<(&str, Range<usize>)> {
+        let items = self.items.iter().filter(|item| item.around.is_none());
+        let mut items: Vec<(&str, usize)> = items
+            .map(|item| (item.name.as_str(), item.lines.end))
+            .chain(self.tests.iter().map(|tests| ("tests", tests.end)))
+            .filter(|(_, end)| *end > self.head.end)
+            .collect();
+        items.sort_by_key(|(_, end)| *end);
+        let mut parts = vec![("", self.head.clone())];
+        for (name, end) in items {
+            parts.push((name, parts[parts.len() - 1].1.end..end));
+        }
+        let last = parts.len() - 1;
+        parts[last].1.end = count;
+        parts
+    }
+
     fn names(&self) -> Vec<&str> {
         self.items.iter().map(|item| item.name.as_str()).collect()
     }

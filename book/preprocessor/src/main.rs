@@ -8,6 +8,7 @@ mod highlight;
 mod items;
 mod links;
 mod listing;
+mod pairing;
 mod source_pages;
 mod sources;
 

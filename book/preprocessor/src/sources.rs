@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use similar::{Algorithm, ChangeTag, TextDiff};
+use similar::{Algorithm, TextDiff};
 
 use crate::highlight;
 use crate::items::{self, Items};
+use crate::pairing::{self, Text};
 
 /// All steps, by number.
 #[derive(Clone)]
@@ -58,9 +59,9 @@ impl Sources {
             for path in rust_files(&directory)? {
                 let module = module(path.strip_prefix(&directory)?);
                 let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
-                let old = before.and_then(|before| before.files.get(&module)).map(File::text);
+                let old = before.and_then(|before| before.files.get(&module));
                 let path = path.strip_prefix(checkout)?.to_owned();
-                let file = File::new(path, &text, old.as_deref())?;
+                let file = File::new(path, &text, old)?;
                 step.files.insert(module, file);
             }
             steps.insert(number, step);
@@ -87,26 +88,31 @@ impl Step {
 }
 
 impl File {
-    fn new(path: PathBuf, text: &str, old: Option<&str>) -> Result<File> {
+    fn new(path: PathBuf, text: &str, old: Option<&File>) -> Result<File> {
         let items = items::parse(text).with_context(|| format!("parse {path:?}"))?;
+        let new = Text { lines: text.lines().collect(), items: &items };
+        let lines = match old {
+            Some(old) => pairing::pair(&old.as_text(), &new),
+            None => {
+                let line =
+                    |text: &&str| Line { text: text.to_string(), is_new: true, gone: vec![] };
+                new.lines.iter().map(line).collect()
+            }
+        };
+        let old_text = old.map(File::text).unwrap_or_default();
         let diff = TextDiff::configure()
             .algorithm(Algorithm::Patience)
-            .diff_lines(old.unwrap_or_default(), text);
-        let (mut lines, mut gone) = (Vec::new(), Vec::new());
-        for change in diff.iter_all_changes() {
-            let text = change.value().trim_end_matches('\n').to_string();
-            match change.tag() {
-                ChangeTag::Delete => gone.push(text),
-                tag => lines.push(Line {
-                    text,
-                    is_new: tag == ChangeTag::Insert,
-                    gone: std::mem::take(&mut gone),
-                }),
-            }
-        }
-        let hunks = diff.unified_diff().context_radius(3).to_string();
+            .diff_lines(&old_text, text)
+            .unified_diff()
+            .context_radius(3)
+            .to_string();
         let colours = OnceCell::new();
-        Ok(File { path, lines, items, is_new: old.is_none(), diff: hunks, colours })
+        Ok(File { path, lines, items, is_new: old.is_none(), diff, colours })
+    }
+
+    fn as_text(&self) -> Text<'_> {
+        let lines = self.lines.iter().map(|line| line.text.as_str()).collect();
+        Text { lines, items: &self.items }
     }
 
     /// The lines as HTML.
