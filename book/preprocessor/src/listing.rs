@@ -13,24 +13,30 @@ const LEAST_FOLD: usize = 6;
 
 /// These lines of a file, under a line that says where they stand.
 pub fn listing(file: &File, ranges: &[Range<usize>]) -> String {
-    let colours = file.colours();
     // A method stands between the lines of its `impl`.
     let shown = ranges[ranges.len() / 2].clone();
-    let mut html = format!(
-        "<figure class=\"listing\">\n<figcaption><a href=\"{}#L{first}\">{}</a>, lines {first} to {}</figcaption>\n",
+    // Where all is new there is nothing to tell it from.
+    let class = if file.is_new { "listing whole" } else { "listing" };
+    let lines = match (shown.start + 1, shown.end) {
+        (first, last) if first == last => format!("line {first}"),
+        (first, last) => format!("lines {first} to {last}"),
+    };
+    let html = format!(
+        "<figure class=\"{class}\">\n<figcaption><a href=\"{}#L{}\">{}</a>, {lines}</figcaption>\n",
         page(&file.path),
+        shown.start + 1,
         file.path.display(),
-        shown.end,
-        first = shown.start + 1,
     );
+    let mut blocks = Blocks { file, html, lines: String::new() };
     for (index, range) in ranges.iter().enumerate() {
         let is_apart = index > 0 && ranges[index - 1].end < range.start;
         if is_apart {
-            html += "<p class=\"listing-gap\">⋮</p>\n";
+            blocks.lines += "<span class=\"line\">    ⋮</span>";
         }
-        html += &pieces(file, colours, range.clone());
+        blocks.add_folded(range.clone());
     }
-    html + "</figure>\n"
+    blocks.close();
+    blocks.html + "</figure>\n"
 }
 
 /// Where the page of a source file is, from a chapter's. `path` is the file's, from the checkout on.
@@ -38,37 +44,58 @@ pub fn page(path: &Path) -> String {
     format!("source/{}", path.with_extension("html").display())
 }
 
-/// Lines in a row, long runs of old ones folded.
-fn pieces(file: &File, colours: &[String], range: Range<usize>) -> String {
-    let is_old = |index: &usize| !file.lines[*index].is_new && file.lines[*index].gone.is_empty();
-    let has_new = range.clone().any(|index| !is_old(&index));
-    let (mut html, mut at) = (String::new(), range.start);
-    let mut open = at; // where the block that is not closed yet begins
-    while has_new && at < range.end {
-        let run = (at..range.end).take_while(is_old).count();
-        let (kept_before, kept_after) = (
-            if at == range.start { 1 } else { KEPT },
-            if at + run == range.end { 1 } else { KEPT },
-        );
-        if run >= kept_before + LEAST_FOLD + kept_after {
-            let fold = at + kept_before..at + run - kept_after;
-            html += &block(file, colours, open..fold.start);
-            html += &format!("<details><summary>{} lines as before</summary>\n", fold.len());
-            html += &block(file, colours, fold.clone());
-            html += "</details>\n";
-            open = fold.end;
-        }
-        at += run.max(1);
-    }
-    html + &block(file, colours, open..range.end)
+/// Blocks of lines, with folds between them.
+struct Blocks<'a> {
+    file: &'a File,
+    html: String,
+    /// Those of the block that is not closed yet.
+    lines: String,
 }
 
-fn block(file: &File, colours: &[String], range: Range<usize>) -> String {
-    let lines: String = range.map(|index| line(&file.lines[index], &colours[index])).collect();
-    match lines.is_empty() {
-        true => String::new(),
-        false => format!("<pre><code class=\"nohighlight\">{lines}</code></pre>\n"),
+impl Blocks<'_> {
+    fn add(&mut self, range: Range<usize>) {
+        let colours = self.file.colours();
+        self.lines.extend(range.map(|index| line(&self.file.lines[index], &colours[index])));
     }
+
+    /// Adds lines, long runs of old ones folded.
+    fn add_folded(&mut self, range: Range<usize>) {
+        let lines = &self.file.lines;
+        let is_old = |index: &usize| !lines[*index].is_new && lines[*index].gone.is_empty();
+        let has_new = range.clone().any(|index| !is_old(&index));
+        let mut at = range.start;
+        while has_new && at < range.end {
+            let run = (at..range.end).take_while(is_old).count();
+            let before = if at == range.start { 1 } else { KEPT };
+            let after = if at + run == range.end { 1 } else { KEPT };
+            if run >= before + LEAST_FOLD + after {
+                let fold = at + before..at + run - after;
+                self.add(at..fold.start);
+                self.close();
+                self.html +=
+                    &format!("<details><summary>{} lines as before</summary>\n", fold.len());
+                self.add(fold.clone());
+                self.close();
+                self.html += "</details>\n";
+                at = fold.end;
+            }
+            let open = (at..range.end).take_while(is_old).count().max(1);
+            self.add(at..at + open);
+            at += open;
+        }
+        self.add(at..range.end);
+    }
+
+    fn close(&mut self) {
+        if !self.lines.is_empty() {
+            self.html += &block(&self.lines);
+            self.lines.clear();
+        }
+    }
+}
+
+fn block(lines: &str) -> String {
+    format!("<pre><code class=\"hljs nohighlight\">{lines}</code></pre>\n")
 }
 
 fn line(line: &Line, colours: &str) -> String {
@@ -101,5 +128,45 @@ pub fn diff(text: &str) -> String {
         }
     };
     let lines: String = text.lines().map(line).collect();
-    format!("<pre><code class=\"nohighlight\">{lines}</code></pre>\n")
+    block(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows a file with 30 lines, of which the step changes line 5 and line 25 (counted from 1).
+    fn shown(ranges: &[Range<usize>]) -> String {
+        let text = |new: &str| -> String {
+            let line = |number| match number {
+                5 | 25 => format!("const L{number}: u8 = {new};\n"),
+                _ => format!("const L{number}: u8 = 0;\n"),
+            };
+            (1..=30).map(line).collect()
+        };
+        let file = |text: &str, old| File::new("main.rs".into(), text, old).unwrap();
+        let old = file(&text("1"), None);
+        listing(&file(&text("2"), Some(&old)), ranges)
+    }
+
+    #[test]
+    fn every_line_is_there_once_and_old_ones_are_folded() {
+        let html = shown(&[0..30]);
+        for number in 1..=30 {
+            let count = html.matches(&format!(" L{number}:")).count();
+            assert_eq!(count, if [5, 25].contains(&number) { 2 } else { 1 }, "line {number}");
+        }
+        assert_eq!(html.matches("<details>").count(), 1);
+        assert!(html.contains("13 lines as before"), "{html}");
+        assert_eq!(html.matches("<ins").count(), 2);
+        assert_eq!(html.matches("<del").count(), 2);
+    }
+
+    #[test]
+    fn what_is_left_out_is_a_line_of_dots() {
+        let html = shown(&[0..1, 4..5, 5..6]);
+        assert_eq!(html.matches('⋮').count(), 1);
+        assert_eq!(html.matches("<pre>").count(), 1);
+        assert!(html.contains("line 5<"), "{html}");
+    }
 }

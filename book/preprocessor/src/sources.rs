@@ -88,7 +88,8 @@ impl Step {
 }
 
 impl File {
-    fn new(path: PathBuf, text: &str, old: Option<&File>) -> Result<File> {
+    /// `old` is the file in the step before.
+    pub fn new(path: PathBuf, text: &str, old: Option<&File>) -> Result<File> {
         let items = items::parse(text).with_context(|| format!("parse {path:?}"))?;
         let new = Text { lines: text.lines().collect(), items: &items };
         let lines = match old {
