@@ -31,8 +31,9 @@ impl Coverage {
             let mut shown = HashSet::new();
             for code in text.lines().filter_map(directive).filter_map(code) {
                 let file = files.file(code.module())?;
-                let ranges = code.ranges(file).with_context(|| format!("{path:?}: {code:?}"))?;
-                shown.extend(ranges.into_iter().flatten().map(|line| (code.module(), line)));
+                let piece = code.piece(file).with_context(|| format!("{path:?}: {code:?}"))?;
+                let lines = piece.ranges().into_iter().flatten();
+                shown.extend(lines.map(|line| (code.module(), line)));
             }
             let (mut added, mut missing) = (0, Vec::new());
             for (module, file) in &files.files {

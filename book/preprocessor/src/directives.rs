@@ -1,6 +1,7 @@
 //! What a chapter asks for, on a line of its own:
 //!
-//!     {{#item container child}}        an item of this chapter's step, from the module `container`
+//!     {{#item container child}}        an item of this chapter's step, from the module `container`;
+//!                                      several on lines in a row, of one module, are one block
 //!     {{#head container}}              what stands before the first item: documentation, `use`
 //!     {{#module layer::sparse}}        a whole new module, folded
 //!     {{#diff}}                        what the step adds to the one before
@@ -9,6 +10,7 @@
 //! and drawings: a code block of the kind `svgbob`, with what it shows in words after that.
 
 use std::fs;
+use std::iter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +20,7 @@ use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
 use crate::drawing;
 use crate::highlight::escape;
-use crate::listing;
+use crate::listing::{self, Piece};
 use crate::sources::{File, Sources};
 
 pub struct Directives {
@@ -42,13 +44,17 @@ impl Directives {
     fn expand(&self, chapter: &Chapter) -> Result<String> {
         let step = chapter.path.as_deref().and_then(step_of);
         let mut out = String::new();
-        let mut lines = chapter.content.lines();
+        let mut lines = chapter.content.lines().peekable();
         while let Some(line) = lines.next() {
             if let Some(words) = line.strip_prefix("```svgbob") {
                 let drawing: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
                 out += &drawing::svg(&drawing.join("\n"), words.trim())?;
             } else if let Some(directive) = directive(line) {
-                let html = self.html(step, directive);
+                let more: Vec<&str> = iter::from_fn(|| {
+                    lines.next_if(|next| joins(line, next)).and_then(self::directive)
+                })
+                .collect();
+                let html = self.html(step, directive, &more);
                 out += &html.with_context(|| format!("in {{{{#{directive}}}}}"))?;
             } else {
                 out += &to_source_pages(line, &self.checkout);
@@ -58,7 +64,8 @@ impl Directives {
         Ok(out)
     }
 
-    fn html(&self, step: Option<u8>, directive: &str) -> Result<String> {
+    /// `more` items stand in the same block.
+    fn html(&self, step: Option<u8>, directive: &str, more: &[&str]) -> Result<String> {
         if let Some(name) = directive.strip_prefix("output ") {
             return self.output(name.trim());
         }
@@ -69,7 +76,11 @@ impl Directives {
         }
         let code = code(directive).context("there is no such directive")?;
         let (module, file) = (code.module(), step.file(code.module())?);
-        let html = listing::listing(file, &code.ranges(file)?);
+        let mut pieces = vec![code.piece(file)?];
+        for more in more.iter().filter_map(|more| self::code(more)) {
+            pieces.push(more.piece(file)?);
+        }
+        let html = listing::listing(file, &pieces);
         Ok(match code {
             Code::Module { .. } => {
                 let about =
@@ -139,23 +150,20 @@ impl<'a> Code<'a> {
         }
     }
 
-    /// The lines that it shows.
-    pub fn ranges(&self, file: &File) -> Result<Vec<Range<usize>>> {
+    /// What it shows.
+    pub fn piece(&self, file: &File) -> Result<Piece> {
         match self {
-            Code::Head { .. } => Ok(vec![trimmed(file, file.items.head.clone())]),
+            Code::Head { .. } => Ok(Piece::of(trimmed(file, file.items.head.clone()))),
             Code::Module { .. } if !file.is_new => {
                 bail!("the step before has this module: show its new items")
             }
             Code::Module { .. } => {
                 let end = file.items.tests.first().map_or(file.lines.len(), |tests| tests.start);
-                Ok(vec![trimmed(file, 0..end)])
+                Ok(Piece::of(trimmed(file, 0..end)))
             }
             Code::Item { name, .. } => {
                 let item = file.items.find(name)?;
-                Ok(match item.around.clone() {
-                    Some((above, below)) => vec![above, item.lines.clone(), below],
-                    None => vec![item.lines.clone()],
-                })
+                Ok(Piece { lines: item.lines.clone(), around: item.around.clone() })
             }
         }
     }
@@ -184,6 +192,15 @@ fn trimmed(file: &File, range: Range<usize>) -> Range<usize> {
 /// The step that a chapter is about: `step4.md`.
 pub fn step_of(path: &Path) -> Option<u8> {
     path.file_stem()?.to_str()?.strip_prefix("step")?.parse().ok()
+}
+
+/// Whether the item of the second line belongs into the block of the first: both are of one module.
+fn joins(line: &str, next: &str) -> bool {
+    let module = |line| match directive(line).and_then(code) {
+        Some(Code::Item { module, .. }) => Some(module),
+        _ => None,
+    };
+    module(next).is_some() && module(line) == module(next)
 }
 
 /// What stands between {{# and }}, on a line of its own.
@@ -233,5 +250,13 @@ mod tests {
         assert_eq!(directive("see {{#item a b}}"), None);
         assert_eq!(code("item a"), None);
         assert_eq!(code("include a"), None);
+    }
+
+    #[test]
+    fn items_in_a_row_are_one_block_if_they_are_of_one_module() {
+        assert!(joins("{{#item limits PERIOD}}", "{{#item limits impl Drop for A}}"));
+        assert!(!joins("{{#item limits PERIOD}}", "{{#item cgroup ROOT}}"));
+        assert!(!joins("{{#head limits}}", "{{#item limits PERIOD}}"));
+        assert!(!joins("{{#item limits PERIOD}}", ""));
     }
 }

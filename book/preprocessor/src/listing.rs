@@ -11,29 +11,50 @@ const KEPT: usize = 3;
 /// Fewer lines are not worth a fold.
 const LEAST_FOLD: usize = 6;
 
-/// These lines of a file, under a line that says where they stand.
-pub fn listing(file: &File, ranges: &[Range<usize>]) -> String {
-    // A method stands between the lines of its `impl`.
-    let shown = ranges[ranges.len() / 2].clone();
+/// Something to show: lines of a file, and the lines that they stand between, `impl … {` and `}`.
+pub struct Piece {
+    pub lines: Range<usize>,
+    pub around: Option<(Range<usize>, Range<usize>)>,
+}
+
+impl Piece {
+    pub fn of(lines: Range<usize>) -> Piece {
+        Piece { lines, around: None }
+    }
+
+    /// All that is shown.
+    pub fn ranges(&self) -> Vec<Range<usize>> {
+        match self.around.clone() {
+            Some((above, below)) => vec![above, self.lines.clone(), below],
+            None => vec![self.lines.clone()],
+        }
+    }
+}
+
+/// Pieces of a file, under a line that says where they stand.
+pub fn listing(file: &File, pieces: &[Piece]) -> String {
+    let starts = pieces.iter().map(|piece| piece.lines.start + 1);
+    let ends = pieces.iter().map(|piece| piece.lines.end);
+    let (first, last) = (starts.min().unwrap_or_default(), ends.max().unwrap_or_default());
+    let lines = match first == last {
+        true => format!("line {first}"),
+        false => format!("lines {first} to {last}"),
+    };
     // Where all is new there is nothing to tell it from.
     let class = if file.is_new { "listing whole" } else { "listing" };
-    let lines = match (shown.start + 1, shown.end) {
-        (first, last) if first == last => format!("line {first}"),
-        (first, last) => format!("lines {first} to {last}"),
-    };
     let html = format!(
-        "<figure class=\"{class}\">\n<figcaption><a href=\"{}#L{}\">{}</a>, {lines}</figcaption>\n",
+        "<figure class=\"{class}\">\n<figcaption><a href=\"{}#L{first}\">{}</a>, {lines}</figcaption>\n",
         page(&file.path),
-        shown.start + 1,
         file.path.display(),
     );
     let mut blocks = Blocks { file, html, lines: String::new() };
-    for (index, range) in ranges.iter().enumerate() {
-        let is_apart = index > 0 && ranges[index - 1].end < range.start;
-        if is_apart {
-            blocks.lines += "<span class=\"line\">    ⋮</span>";
+    let mut end = None;
+    for range in pieces.iter().flat_map(Piece::ranges) {
+        if let Some(end) = end {
+            blocks.add_gap(end, range.start);
         }
-        blocks.add_folded(range.clone());
+        end = Some(range.end);
+        blocks.add_folded(range);
     }
     blocks.close();
     blocks.html + "</figure>\n"
@@ -56,6 +77,16 @@ impl Blocks<'_> {
     fn add(&mut self, range: Range<usize>) {
         let colours = self.file.colours();
         self.lines.extend(range.map(|index| line(&self.file.lines[index], &colours[index])));
+    }
+
+    /// Adds what stands for the lines that are left out: nothing but empty ones, or dots.
+    fn add_gap(&mut self, from: usize, to: usize) {
+        let between = self.file.lines.get(from..to);
+        match between.filter(|lines| lines.iter().all(|line| line.text.is_empty())) {
+            Some([]) => {}
+            Some(_) => self.lines += "<span class=\"line\"> </span>",
+            None => self.lines += "<span class=\"line\">    ⋮</span>",
+        }
     }
 
     /// Adds lines, long runs of old ones folded.
@@ -136,7 +167,7 @@ mod tests {
     use super::*;
 
     /// Shows a file with 30 lines, of which the step changes line 5 and line 25 (counted from 1).
-    fn shown(ranges: &[Range<usize>]) -> String {
+    fn shown(pieces: &[Piece]) -> String {
         let text = |new: &str| -> String {
             let line = |number| match number {
                 5 | 25 => format!("const L{number}: u8 = {new};\n"),
@@ -146,12 +177,12 @@ mod tests {
         };
         let file = |text: &str, old| File::new("main.rs".into(), text, old).unwrap();
         let old = file(&text("1"), None);
-        listing(&file(&text("2"), Some(&old)), ranges)
+        listing(&file(&text("2"), Some(&old)), pieces)
     }
 
     #[test]
     fn every_line_is_there_once_and_old_ones_are_folded() {
-        let html = shown(&[0..30]);
+        let html = shown(&[Piece::of(0..30)]);
         for number in 1..=30 {
             let count = html.matches(&format!(" L{number}:")).count();
             assert_eq!(count, if [5, 25].contains(&number) { 2 } else { 1 }, "line {number}");
@@ -164,9 +195,9 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_a_line_of_dots() {
-        let html = shown(&[0..1, 4..5, 5..6]);
+        let html = shown(&[0..1, 4..5, 5..6].map(Piece::of));
         assert_eq!(html.matches('⋮').count(), 1);
         assert_eq!(html.matches("<pre>").count(), 1);
-        assert!(html.contains("line 5<"), "{html}");
+        assert!(html.contains("lines 1 to 6<"), "{html}");
     }
 }
