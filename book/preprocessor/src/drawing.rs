@@ -17,10 +17,19 @@ pub fn svg(drawing: &str, words: &str) -> Result<String> {
         stroke_color: "currentColor".into(),
         ..Settings::default()
     };
-    // Left alone, svgbob measures the lines alone: words in quotes would be cut off.
+    let (mut lines, mut texts) = (String::new(), String::new());
+    for (row, line) in drawing.lines().enumerate() {
+        let (rest, words) = split(line);
+        lines += &format!("{rest}\n");
+        for (column, word) in words {
+            let (x, y) = (column * CELL.0 + 2, row * CELL.1 + 12);
+            texts += &format!("<text x=\"{x}\" y=\"{y}\">{}</text>\n", escape(&word));
+        }
+    }
     let columns = drawing.lines().map(|line| line.chars().count()).max().unwrap_or_default();
     let size = (CELL.0 * (columns + 2), CELL.1 * (drawing.lines().count() + 1));
-    let svg = svgbob::to_svg_with_override_size(drawing, &settings, size.0 as f32, size.1 as f32);
+    let svg = svgbob::to_svg_with_override_size(&lines, &settings, size.0 as f32, size.1 as f32);
+    let svg = svg.replace("</svg>", &format!("{texts}</svg>"));
     // An empty line would end the HTML in the Markdown.
     let svg: Vec<&str> = svg.lines().filter(|line| !line.trim().is_empty()).collect();
     let svg = svg.join("\n");
@@ -28,6 +37,44 @@ pub fn svg(drawing: &str, words: &str) -> Result<String> {
         "<figure class=\"drawing\" role=\"img\" aria-label=\"{}\">\n{svg}\n</figure>\n",
         escape(words)
     ))
+}
+
+/// A line of a drawing without its words, and the words with their columns. To svgbob the hyphen of
+/// "Ctrl-C" would be a line, and a bracket an arc. What stands in quotes is one word.
+fn split(line: &str) -> (String, Vec<(usize, String)>) {
+    let characters: Vec<char> = line.chars().collect();
+    let (mut rest, mut words) = (characters.clone(), Vec::new());
+    let (mut at, mut word_end) = (0, None);
+    while at < characters.len() {
+        let to = |end: &[char]| {
+            let length =
+                characters[at + 1..].iter().take_while(|other| !end.contains(other)).count();
+            at + 1 + length
+        };
+        let (end, word) = match characters[at] {
+            '"' => (to(&['"']) + 1, Some(at + 1..to(&['"']))),
+            ' ' | '|' => (at + 1, None),
+            _ => {
+                let end = to(&[' ', '|', '"']);
+                // A slash after a word is a path; alone, it is a line.
+                let is_path = characters[at..end] == ['/'] && word_end == at.checked_sub(1);
+                (end, (is_path || is_word(&characters[at..end])).then_some(at..end))
+            }
+        };
+        if let Some(word) = word {
+            words.push((word.start, characters[word].iter().collect()));
+            let end = end.min(characters.len());
+            rest[at..end].fill(' ');
+            word_end = Some(end);
+        }
+        at = end;
+    }
+    (rest.into_iter().collect(), words)
+}
+
+/// Letters alone may be the tips of arrows.
+fn is_word(text: &[char]) -> bool {
+    !matches!(text, ['v' | 'V' | 'o' | 'O']) && text.iter().any(|one| one.is_alphanumeric())
 }
 
 #[cfg(test)]
@@ -43,5 +90,15 @@ mod tests {
     #[test]
     fn a_drawing_has_words() {
         assert!(svg("--", "").is_err());
+    }
+
+    #[test]
+    fn words_are_not_drawn() {
+        let word = |column, word: &str| (column, word.to_string());
+        let (rest, words) = split("| ls -l | --> \"a - b\" v");
+        assert_eq!(rest, "|       | -->         v");
+        assert_eq!(words, [word(2, "ls"), word(5, "-l"), word(15, "a - b")]);
+        assert_eq!(split("cwd, /").1, [word(0, "cwd,"), word(5, "/")]);
+        assert_eq!(split("  /"), ("  /".to_string(), vec![]));
     }
 }
