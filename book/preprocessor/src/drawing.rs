@@ -40,7 +40,8 @@ pub fn svg(drawing: &str, words: &str) -> Result<String> {
 }
 
 /// A line of a drawing without its words, and the words with their columns. To svgbob the hyphen of
-/// "Ctrl-C" would be a line, and a bracket an arc. What stands in quotes is one word.
+/// "Ctrl-C" would be a line, and a bracket an arc. What stands in quotes is one word, and begins
+/// where they do.
 fn split(line: &str) -> (String, Vec<(usize, String)>) {
     let characters: Vec<char> = line.chars().collect();
     let (mut rest, mut words) = (characters.clone(), Vec::new());
@@ -62,7 +63,7 @@ fn split(line: &str) -> (String, Vec<(usize, String)>) {
             }
         };
         if let Some(word) = word {
-            words.push((word.start, characters[word].iter().collect()));
+            words.push((at, characters[word].iter().collect()));
             let end = end.min(characters.len());
             rest[at..end].fill(' ');
             word_end = Some(end);
@@ -97,7 +98,7 @@ mod tests {
         let word = |column, word: &str| (column, word.to_string());
         let (rest, words) = split("| ls -l | --> \"a - b\" v");
         assert_eq!(rest, "|       | -->         v");
-        assert_eq!(words, [word(2, "ls"), word(5, "-l"), word(15, "a - b")]);
+        assert_eq!(words, [word(2, "ls"), word(5, "-l"), word(14, "a - b")]);
         assert_eq!(split("cwd, /").1, [word(0, "cwd,"), word(5, "/")]);
         assert_eq!(split("  /"), ("  /".to_string(), vec![]));
     }
