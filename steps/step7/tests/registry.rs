@@ -189,7 +189,6 @@ fn a_manifest_comes_with_its_digest_and_type() {
     assert_eq!(digest, Digest::of(MANIFEST.as_bytes()));
     assert_eq!(registry.head("v1").unwrap(), Some(digest.clone()));
     registry.manifest(&digest.to_string()).unwrap();
-    let digest = &Digest::of(&document.bytes);
     let log = ["GET /v2/a/b/manifests/v1", "HEAD /v2/a/b/manifests/v1"].map(str::to_string);
     assert_eq!(server.log()[..2], log);
     assert_eq!(server.log()[2], format!("GET /v2/a/b/manifests/{digest}"));

@@ -31,7 +31,7 @@ pub fn shown(text: &str) -> String {
 }
 
 fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(300).collect();
+    let mut short: String = text.chars().take(200).collect();
     if short.len() < text.len() {
         short.push('…');
     }
@@ -45,6 +45,6 @@ mod tests {
     #[test]
     fn foreign_text_stays_on_its_line() {
         assert_eq!(shown("a\nb\u{1b}[2J\u{202e}"), r#""a\nb\u{1b}[2J\u{202e}""#);
-        assert_eq!(shown(&"é".repeat(301)), format!("{:?}", "é".repeat(300) + "…"));
+        assert_eq!(shown(&"é".repeat(201)), format!("{:?}", "é".repeat(200) + "…"));
     }
 }
