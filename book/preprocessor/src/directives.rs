@@ -83,11 +83,9 @@ impl Directives {
         let html = listing::listing(file, &pieces);
         Ok(match code {
             Code::Module { .. } => {
-                let about =
-                    file.lines.first().map_or("", |line| line.text.trim_start_matches("//! "));
+                let about = escape(&about(file));
                 format!(
-                    "<details><summary><code>{module}</code>: {}</summary>\n{html}</details>\n",
-                    escape(about)
+                    "<details><summary><code>{module}</code>: {about}</summary>\n{html}</details>\n"
                 )
             }
             _ => html,
@@ -181,6 +179,12 @@ fn to_source_pages(line: &str, checkout: &Path) -> String {
         out += &format!("]({}){rest}", listing::page(&file.unwrap_or_else(|| path.into())));
     }
     out
+}
+
+/// The first paragraph of a module's documentation.
+fn about(file: &File) -> String {
+    let texts = file.lines.iter().map_while(|line| line.text.strip_prefix("//! "));
+    texts.collect::<Vec<_>>().join(" ")
 }
 
 /// Without the empty lines at the end.

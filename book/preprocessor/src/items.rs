@@ -119,7 +119,8 @@ fn name(item: &Item) -> Option<String> {
         Item::Struct(item) => item.ident.to_string(),
         Item::Trait(item) => item.ident.to_string(),
         Item::Type(item) => item.ident.to_string(),
-        Item::Mod(item) => item.ident.to_string(),
+        // `mod name;` stands among the `use` lines.
+        Item::Mod(item) if item.content.is_some() => item.ident.to_string(),
         // Re-exports stand among the `use` lines.
         Item::Use(item) if !matches!(item.vis, Visibility::Inherited) => return None,
         _ => return None,

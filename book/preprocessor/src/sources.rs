@@ -57,9 +57,12 @@ impl Sources {
             let before = number.checked_sub(1).and_then(|before| steps.get(&before));
             let mut step = Step::default();
             for path in rust_files(&directory)? {
-                let module = module(path.strip_prefix(&directory)?);
+                let below = path.strip_prefix(&directory)?;
+                let module = module(below);
                 let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
-                let old = before.and_then(|before| before.files.get(&module));
+                // layer.rs is another file than layer/mod.rs, though both are the module `layer`.
+                let is_same = |old: &&File| old.path.ends_with(Path::new("src").join(below));
+                let old = before.and_then(|before| before.files.get(&module)).filter(is_same);
                 let path = path.strip_prefix(checkout)?.to_owned();
                 let file = File::new(path, &text, old)?;
                 step.files.insert(module, file);
