@@ -43,22 +43,30 @@ impl CalledBy {
 }
 
 impl Plan {
-    /// All that `step` promises: its own checks and those of the stages before it. One plan for
-    /// each who can call it.
+    /// All that `step` promises: its own checks and those of the stages before it. Plans for each
+    /// who can call it.
     pub fn of_step(step: u8) -> Vec<Plan> {
-        Plan::for_callers(step, 0)
+        let stages = match step {
+            // What runs a command is step 6's to the last line (tests/tree.rs holds it to that).
+            7 => vec![0..=0, 7..=7],
+            // And here the subcommand `pull` is step 7's.
+            8 => vec![0..=6, 8..=8],
+            _ => vec![0..=step],
+        };
+        stages.into_iter().flat_map(|stages| Plan::for_callers(step, stages)).collect()
     }
 
     /// A stage's own checks on its own step.
     pub fn of_stage(stage: u8) -> Vec<Plan> {
-        Plan::for_callers(stage, stage)
+        Plan::for_callers(stage, stage..=stage)
     }
 
-    fn for_callers(step: u8, first: u8) -> Vec<Plan> {
+    fn for_callers(step: u8, stages: RangeInclusive<u8>) -> Vec<Plan> {
+        let (first, last) = (*stages.start(), *stages.end());
         let plan = |called_by, first| Plan {
             program: format!("step{step}"),
             step,
-            stages: first..=step,
+            stages: first..=last,
             called_by,
         };
         // The promises of the first stages again, for an ordinary caller: that once is enough.
@@ -66,7 +74,8 @@ impl Plan {
             true => first,
             false => first.max(FIRST_FOR_ORDINARY),
         };
-        let ada = (step >= FIRST_FOR_ORDINARY).then(|| plan(CalledBy::Ada, first_for_ada));
+        let has_ada = step >= FIRST_FOR_ORDINARY && first_for_ada <= last;
+        let ada = has_ada.then(|| plan(CalledBy::Ada, first_for_ada));
         ada.into_iter().chain([plan(CalledBy::Root, first)]).collect()
     }
 
@@ -78,11 +87,16 @@ impl Plan {
         Plan { program, step: stage, stages: stage..=stage, called_by: CalledBy::Control }
     }
 
-    /// The program, and who calls it, for a person.
+    /// The stages, the program, and who calls it, for a person.
     pub fn title(&self) -> String {
+        let (first, last) = (self.stages.start(), self.stages.end());
+        let stages = match first == last {
+            true => format!("stage {first}"),
+            false => format!("stages {first} to {last}"),
+        };
         match self.called_by {
-            CalledBy::Ada => format!("{} as ada", self.program),
-            CalledBy::Root | CalledBy::Control => self.program.clone(),
+            CalledBy::Ada => format!("{stages} on {} as ada", self.program),
+            CalledBy::Root | CalledBy::Control => format!("{stages} on {}", self.program),
         }
     }
 

@@ -42,6 +42,19 @@ fn the_diff_of_each_step_keeps_its_size() {
     });
 }
 
+/// `Plan::of_step` counts on it: what was checked on one step is not checked again on the same code.
+#[test]
+fn steps_7_and_8_take_over_what_was_checked_before() {
+    assert!(
+        source(7, "container.rs") == source(6, "container.rs"),
+        "step7 runs commands in its own way"
+    );
+    let main = source(8, "main.rs");
+    for line in ["use step7::pull;", "Command::Pull(options) => pull::run(options),"] {
+        assert!(main.contains(line), "step8 pulls in its own way: there is no {line:?}");
+    }
+}
+
 #[test]
 fn step_4_can_be_read_in_one_sitting() {
     let files = fs::read_dir(top().join("steps/step4/src")).unwrap();

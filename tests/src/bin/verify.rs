@@ -160,15 +160,8 @@ impl Tally {
         }
         let seconds: f64 = reports.iter().map(|report| report.seconds).sum();
         let (count, good) = (reports.len(), right.len());
-        match (control, plan.title()) {
-            (true, program) => println!(
-                "stage {} on {program}: {good} of {count} checks fail, as they must ({seconds:.0} s)",
-                plan.step
-            ),
-            (false, program) => {
-                println!("{program}: {good} of {count} checks pass ({seconds:.0} s)")
-            }
-        }
+        let come = if *control { "fail, as they must" } else { "pass" };
+        println!("{}: {good} of {count} checks {come} ({seconds:.0} s)", plan.title());
         self.passed += good;
         self.failed += wrong.len();
         if options.only.is_none() {

@@ -105,10 +105,12 @@ fn single_id(engine: &Engine) -> Verdict {
 }
 
 /// Runs the engine on a machine that a script of root's has changed, for this run only: what it
-/// mounts, it mounts in a mount namespace. `engine` in `line` stands for the engine.
+/// mounts, it mounts in a mount namespace. `engine` in `line` stands for the engine that runs a command.
 pub fn on_changed_machine(engine: &Engine, script: &str, line: &str) -> Result<Outcome, Failure> {
-    let (before, rest) = line.split_once("engine ").unwrap_or(("", line));
-    let line = before.to_string() + &engine.typed(rest);
+    let line = match line.split_once("engine ") {
+        Some((before, rest)) => before.to_string() + &engine.typed(rest),
+        None => line.to_string(),
+    };
     let id = engine.caller.id();
     let become_caller = format!("exec setpriv --reuid {id} --regid {id} --clear-groups {line}");
     let mut command = Command::new("/usr/bin/unshare");
