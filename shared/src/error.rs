@@ -117,6 +117,9 @@ pub fn cannot_execute(command: &OsStr, errno: Errno) -> Error {
         Errno::ENOENT if is_there => {
             error.cure(errno, "it is there, but the interpreter or loader that it asks for is not")
         }
+        Errno::ENOENT if command.as_bytes().starts_with(b"-") => {
+            error.cure(errno, "an option of the engine's goes before what is run")
+        }
         Errno::ENOENT if !is_path => error.cure(errno, "no directory of PATH has it"),
         Errno::EACCES if Path::new(command).is_dir() => error.cure(errno, "it is a directory"),
         Errno::EACCES => error.cure(errno, "it needs execute permission: chmod +x"),
@@ -165,5 +168,7 @@ mod tests {
         }
         let error = cannot_execute(OsStr::new(""), Errno::ENOENT);
         assert!(error.to_string().contains("PATH"), "{error}");
+        let error = cannot_execute(OsStr::new("-w"), Errno::ENOENT);
+        assert!(error.to_string().contains("goes before"), "{error}");
     }
 }

@@ -572,7 +572,7 @@ fn nobody_there_is_told() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     error(
         Server { address, patience: patience(), log: Arc::default() }.manifest(),
-        "Connection refused",
+        "Connection refused (nothing listens there; ./just registry does)",
     );
 }
 

@@ -144,7 +144,9 @@ fn enter(layer: &Layer, limits: &Limits, hostname: &OsStr) -> Result<(), Error> 
 
 /// Goes to the directory where the command starts, made if it is missing.
 fn start_in(directory: &Path) -> Result<(), Error> {
-    fs::create_dir_all(directory).explain(format_args!("make the directory {directory:?}"))?;
+    let made = fs::create_dir_all(directory);
+    made.explain(format_args!("make the directory {directory:?}"))
+        .map_err(|error| error.cure(Errno::EEXIST, "it is something else"))?;
     chdir(directory).explain(format_args!("chdir to {directory:?}"))
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use nix::errno::Errno;
 use reqwest::Url;
 
-use super::transport::host;
+use super::transport::{host, is_loopback};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ enum Kind {
     Passing,
     /// The same, but after a long time.
     Late,
+    /// Nobody listens there.
+    Refused,
     NotTls,
     Other,
 }
@@ -70,7 +72,7 @@ impl Failure {
 
     fn of_call(errno: Errno) -> Failure {
         let kind = match errno {
-            Errno::ECONNREFUSED => Kind::Other,
+            Errno::ECONNREFUSED => Kind::Refused,
             _ => Kind::Passing,
         };
         Failure { cause: errno.desc().to_string(), kind }
@@ -92,7 +94,11 @@ impl Failure {
 
     /// The same with the name of the server.
     pub fn at(self, url: &Url) -> Failure {
-        Failure { cause: format!("{}: {}", host(url), self.cause), ..self }
+        let cure = match self.kind {
+            Kind::Refused if is_loopback(url) => " (nothing listens there; ./just registry does)",
+            _ => "",
+        };
+        Failure { cause: format!("{}: {}{cure}", host(url), self.cause), ..self }
     }
 
     /// Whether another attempt may do.
