@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::sources::files;
+
 /// A built page: the ids in it, and what it points to.
 struct Page {
     ids: BTreeSet<String>,
@@ -16,7 +18,7 @@ struct Page {
 /// Fails, naming them all, if there are links that lead nowhere or load from another host.
 pub fn check(built: &Path) -> Result<()> {
     let mut pages = BTreeMap::new();
-    for path in html_files(built)? {
+    for path in files(built, "html")? {
         let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
         pages.insert(path, Page::parse(&text));
     }
@@ -112,19 +114,6 @@ fn attribute(tag: &str, key: &str) -> Option<String> {
     let (_, rest) = tag.split_once(&format!(" {key}=\""))?;
     let value = rest.split('"').next()?;
     Some(value.replace("&amp;", "&"))
-}
-
-fn html_files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).with_context(|| format!("read {directory:?}"))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.extend(html_files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "html") {
-            files.push(path);
-        }
-    }
-    Ok(files)
 }
 
 #[cfg(test)]

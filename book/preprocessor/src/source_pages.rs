@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::highlight::rust;
 use crate::listing::page;
-use crate::sources::{Sources, rust_files};
+use crate::sources::{Sources, files};
 
 /// Other sources that chapters point to.
 const OTHERS: [&str; 2] = ["shared/src", "tests/src/bin"];
@@ -20,7 +20,7 @@ pub fn write(sources: &Sources, checkout: &Path, built: &Path) -> Result<()> {
             write_page(built, &file.path, file.colours(), &chapter)?;
         }
     }
-    for path in OTHERS.map(|directory| rust_files(&checkout.join(directory))) {
+    for path in OTHERS.map(|directory| files(&checkout.join(directory), "rs")) {
         for path in path? {
             let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
             let lines = rust(&text.lines().collect::<Vec<_>>());

@@ -56,7 +56,7 @@ impl Sources {
             }
             let before = number.checked_sub(1).and_then(|before| steps.get(&before));
             let mut step = Step::default();
-            for path in rust_files(&directory)? {
+            for path in files(&directory, "rs")? {
                 let below = path.strip_prefix(&directory)?;
                 let module = module(below);
                 let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
@@ -132,15 +132,15 @@ impl File {
     }
 }
 
-/// All Rust files in a directory and below.
-pub fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
+/// All files with this extension in a directory and below.
+pub fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries = fs::read_dir(directory).with_context(|| format!("read {directory:?}"))?;
     for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
-            files.extend(rust_files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.extend(self::files(&path, extension)?);
+        } else if path.extension().is_some_and(|it| it == extension) {
             files.push(path);
         }
     }
