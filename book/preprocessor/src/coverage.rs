@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::directives::{code, directive};
-use crate::sources::{File, Sources};
+use sources::{File, Sources};
 
 /// What of each step its chapter shows.
 pub struct Coverage {
@@ -25,7 +25,7 @@ struct Chapter {
 
 impl Coverage {
     pub fn of(chapters: &Path, sources: &Sources) -> Result<Coverage> {
-        let chapter = |(step, files): (u8, &crate::sources::Step)| {
+        let chapter = |(step, files): (u8, &sources::Step)| {
             let path = chapters.join(format!("step{step}.md"));
             let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
             let mut shown = HashSet::new();

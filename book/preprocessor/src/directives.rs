@@ -21,7 +21,7 @@ use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use crate::drawing;
 use crate::highlight::escape;
 use crate::listing::{self, Piece};
-use crate::sources::{File, Sources};
+use sources::{File, Sources};
 
 pub struct Directives {
     sources: Sources,

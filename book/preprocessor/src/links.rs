@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::sources::files;
+use sources::files;
 
 /// A built page: the ids in it, and what it points to.
 struct Page {

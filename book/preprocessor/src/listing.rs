@@ -1,10 +1,13 @@
 //! A piece of a step's source as HTML: new lines marked, old ones dim, and folded where there are many.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use crate::highlight::escape;
-use crate::sources::{File, Line};
+use crate::highlight::{escape, rust};
+use sources::{File, Line};
 
 /// Old lines in a row that stay open at both ends of a fold.
 const KEPT: usize = 3;
@@ -65,6 +68,18 @@ pub fn page(path: &Path) -> String {
     format!("source/{}", path.with_extension("html").display())
 }
 
+/// The lines of a step's file as HTML. Colouring takes a while, and the items of a file are shown one by one.
+pub fn colours(file: &File) -> Rc<Vec<String>> {
+    thread_local! {
+        static DONE: RefCell<HashMap<PathBuf, Rc<Vec<String>>>> = RefCell::default();
+    }
+    let colour = || {
+        let texts: Vec<&str> = file.lines.iter().map(|line| line.text.as_str()).collect();
+        Rc::new(rust(&texts))
+    };
+    DONE.with_borrow_mut(|done| done.entry(file.path.clone()).or_insert_with(colour).clone())
+}
+
 /// Blocks of lines, with folds between them.
 struct Blocks<'a> {
     file: &'a File,
@@ -75,7 +90,7 @@ struct Blocks<'a> {
 
 impl Blocks<'_> {
     fn add(&mut self, range: Range<usize>) {
-        let colours = self.file.colours();
+        let colours = colours(self.file);
         self.lines.extend(range.map(|index| line(&self.file.lines[index], &colours[index])));
     }
 

@@ -5,12 +5,9 @@ mod coverage;
 mod directives;
 mod drawing;
 mod highlight;
-mod items;
 mod links;
 mod listing;
-mod pairing;
 mod source_pages;
-mod sources;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::highlight::rust;
-use crate::listing::page;
-use crate::sources::{Sources, files};
+use crate::listing::{colours, page};
+use sources::{Sources, files};
 
 /// Other sources that chapters point to.
 const OTHERS: [&str; 2] = ["shared/src", "tests/src/bin"];
@@ -17,7 +17,7 @@ pub fn write(sources: &Sources, checkout: &Path, built: &Path) -> Result<()> {
     for (number, step) in sources.iter() {
         let chapter = format!("step{number}");
         for file in step.files.values() {
-            write_page(built, &file.path, file.colours(), &chapter)?;
+            write_page(built, &file.path, &colours(file), &chapter)?;
         }
     }
     for path in OTHERS.map(|directory| files(&checkout.join(directory), "rs")) {

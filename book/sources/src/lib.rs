@@ -1,6 +1,8 @@
 //! The steps' sources, each line with its part in the step: new, or as in the step before.
 
-use std::cell::OnceCell;
+pub mod items;
+pub mod pairing;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,9 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use similar::{Algorithm, TextDiff};
 
-use crate::highlight;
-use crate::items::{self, Items};
-use crate::pairing::{self, Text};
+use items::Items;
+use pairing::Text;
 
 /// All steps, by number.
 #[derive(Clone)]
@@ -34,7 +35,6 @@ pub struct File {
     pub is_new: bool,
     /// What is different from the step before, as `diff -u` writes it, without its first two lines.
     pub diff: String,
-    colours: OnceCell<Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -110,21 +110,12 @@ impl File {
             .unified_diff()
             .context_radius(3)
             .to_string();
-        let colours = OnceCell::new();
-        Ok(File { path, lines, items, is_new: old.is_none(), diff, colours })
+        Ok(File { path, lines, items, is_new: old.is_none(), diff })
     }
 
     fn as_text(&self) -> Text<'_> {
         let lines = self.lines.iter().map(|line| line.text.as_str()).collect();
         Text { lines, items: &self.items }
-    }
-
-    /// The lines as HTML.
-    pub fn colours(&self) -> &[String] {
-        self.colours.get_or_init(|| {
-            let texts: Vec<&str> = self.lines.iter().map(|line| line.text.as_str()).collect();
-            highlight::rust(&texts)
-        })
     }
 
     pub fn text(&self) -> String {

@@ -3,8 +3,8 @@
 
 use similar::{Algorithm, ChangeTag, DiffTag, TextDiff, capture_diff_slices};
 
+use crate::Line;
 use crate::items::Items;
-use crate::sources::Line;
 
 /// A file's lines, and where its items are.
 pub struct Text<'a> {
