@@ -6,15 +6,18 @@
 /// The list of a stage's checks: `name "promise"` for each function, in the order of the tasks.
 /// `until 2` is for a promise that a later step's own idea ends: a new root directory, say, ends
 /// "the command starts in the caller's directory". `for Ada`: what ordinary users are
-/// promised, and root is not.
+/// promised, and root is not. `by one`: it does not depend on who calls, so one caller is enough.
 macro_rules! promises {
-    (stage $stage:literal: $($name:ident $(until $last:literal)? $(for $caller:ident)? $promise:literal)*) => {
+    (stage $stage:literal: $(
+        $name:ident $(until $last:literal)? $(for $caller:ident)? $(by $once:ident)? $promise:literal
+    )*) => {
         pub const CHECKS: &[super::Check] = &[$(super::Check {
             stage: $stage,
             #[allow(unused_assignments, unused_mut)]
             until: { let mut until = u8::MAX; $(until = $last;)? until },
             #[allow(unused_assignments, unused_mut)]
             only_for: { let mut caller = None; $(caller = Some(super::Caller::$caller);)? caller },
+            once: !stringify!($($once)?).is_empty(),
             name: stringify!($name),
             promise: $promise,
             run: $name,
@@ -55,6 +58,8 @@ pub struct Check {
     pub until: u8,
     /// Whom it is made to; None: everybody who can call the step.
     pub only_for: Option<Caller>,
+    /// One caller is enough: the ordinary user, where that one can call the step.
+    pub once: bool,
     /// A short name, unique among all checks.
     pub name: &'static str,
     /// The promise, as one sentence.

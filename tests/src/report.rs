@@ -53,15 +53,16 @@ impl Plan {
             8 => vec![0..=6, 8..=8],
             _ => vec![0..=step],
         };
-        stages.into_iter().flat_map(|stages| Plan::for_callers(step, stages)).collect()
+        stages.into_iter().flat_map(|stages| Plan::of_stages(step, stages)).collect()
     }
 
     /// A stage's own checks on its own step.
     pub fn of_stage(stage: u8) -> Vec<Plan> {
-        Plan::for_callers(stage, stage..=stage)
+        Plan::of_stages(stage, stage..=stage)
     }
 
-    fn for_callers(step: u8, stages: RangeInclusive<u8>) -> Vec<Plan> {
+    /// These stages on a step, for each who can call it.
+    pub fn of_stages(step: u8, stages: RangeInclusive<u8>) -> Vec<Plan> {
         let (first, last) = (*stages.start(), *stages.end());
         let plan = |called_by, first| Plan {
             program: format!("step{step}"),
@@ -105,7 +106,9 @@ impl Plan {
         let made_to =
             |caller| self.called_by == CalledBy::Control || self.called_by.user() == caller;
         let promised = check.only_for.is_none_or(made_to);
-        self.stages.contains(&check.stage) && check.binds(self.step) && promised
+        let by_ada = check.once && check.stage >= FIRST_FOR_ORDINARY;
+        let left_to_ada = by_ada && self.called_by == CalledBy::Root;
+        self.stages.contains(&check.stage) && check.binds(self.step) && promised && !left_to_ada
     }
 }
 
@@ -166,12 +169,21 @@ impl Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks;
 
     #[test]
     fn a_plan_reads_what_it_writes() {
         let some = [Plan::of_step(3), Plan::of_stage(5), vec![Plan::control(0), Plan::control(2)]];
         for plan in some.into_iter().flatten() {
             assert_eq!(plan.to_string().parse(), Ok(plan));
+        }
+    }
+
+    #[test]
+    fn every_promise_is_put_to_somebody() {
+        for check in checks::all() {
+            let plans = Plan::of_stage(check.stage);
+            assert!(plans.iter().any(|plan| plan.has(check)), "{}", check.name);
         }
     }
 

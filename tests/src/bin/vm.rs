@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ struct Options {
     /// The user in the VM: root or ada
     #[arg(long, default_value = "root")]
     user: String,
+
+    /// A program of your own to have on PATH there, in place of a step of its name
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 
     /// Ends the VM after so long (600 for a COMMAND, no limit for a shell)
     #[arg(long, value_name = "SECONDS")]
@@ -51,7 +56,7 @@ fn run(options: &Options) -> Result<u8, Error> {
         input: if on_terminal { Input::Terminal } else { Input::Stdin },
         timeout: timeout.map(Duration::from_secs),
     };
-    let outcome = Vm::start()?.run(&command, &mut pass_on)?;
+    let outcome = Vm::start_with(options.program.as_slice())?.run(&command, &mut pass_on)?;
     match outcome {
         Outcome::Ended(status) => Ok(status),
         Outcome::Failed(why, status) => {

@@ -15,17 +15,17 @@ use super::super::images::{Home, Registry, Shelf};
 use super::pulling::small;
 
 promises! { stage 7:
-    login_from_file "the login that `docker login` has left in ~/.docker/config.json"
-    login_from_helper "the login that a credential helper knows"
-    login_from_stdin "--username and --password-stdin, before all others"
-    wrong_login "a wrong password: status 125, and one line without it"
-    token_for_all "a token is asked for as the registry says: realm, service, scope"
-    token_for_some "with the login, where the token server wants one; without: refused"
-    unknown_authority "a certificate of an unknown authority: refused, and the cure"
-    plain_http "plain HTTP is for this machine, and for --plain-http"
-    led_elsewhere "led to another server, it keeps its login to itself"
-    busy_registry "a registry that is busy is asked again, no sooner than it says"
-    broken_connections "after a broken connection only what is missing is asked for"
+    login_from_file by one "the login that `docker login` has left in ~/.docker/config.json"
+    login_from_helper by one "the login that a credential helper knows"
+    login_from_stdin by one "--username and --password-stdin, before all others"
+    wrong_login by one "a wrong password: status 125, and one line without it"
+    token_for_all by one "a token is asked for as the registry says: realm, service, scope"
+    token_for_some by one "with the login, where the token server wants one; without: refused"
+    unknown_authority by one "a certificate of an unknown authority: refused, and the cure"
+    plain_http by one "plain HTTP is for this machine, and for --plain-http"
+    led_elsewhere by one "led to another server, it keeps its login to itself"
+    busy_registry by one "a registry that is busy is asked again, no sooner than it says"
+    broken_connections by one "after a broken connection only what is missing is asked for"
 }
 
 /// The name of an image in the registry that wants a password.

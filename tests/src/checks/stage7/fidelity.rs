@@ -18,9 +18,9 @@ use super::pulling::umoci;
 
 promises! { stage 7:
     odd_layers_plain "odd layers, not compressed: the root filesystem is umoci's, entry by entry"
-    odd_layers_gzip "the same, compressed with gzip"
-    odd_layers_zstd "the same, compressed with zstd"
-    part_of_a_debian "a part of a Debian, in three layers: the same"
+    odd_layers_gzip by one "the same, compressed with gzip"
+    odd_layers_zstd by one "the same, compressed with zstd"
+    part_of_a_debian by one "a part of a Debian, in three layers: the same"
     devices_are_lost for Ada "devices, which only root may make, are lost, and one line says so"
     one_id for Ada "with one id all files are the caller's, and one line says what was lost"
 }

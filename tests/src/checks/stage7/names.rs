@@ -8,10 +8,10 @@ use super::super::images::{Home, Registry};
 use super::pulling::busybox;
 
 promises! { stage 7:
-    wrong_names "a name that is none: status 125, and one line that points at the character"
-    no_such_image "no such image: status 125, and the registry's answer"
-    no_such_tag "no such tag: the same"
-    nobody_there "where no registry answers: status 125, who was asked, and why"
+    wrong_names by one "a name that is none: status 125, and one line that points at the character"
+    no_such_image by one "no such image: status 125, and the registry's answer"
+    no_such_tag by one "no such tag: the same"
+    nobody_there by one "where no registry answers: status 125, who was asked, and why"
 }
 
 fn wrong_names(engine: &Engine) -> Verdict {

@@ -12,10 +12,10 @@ use super::super::images::{Archive, Home, Image, Registry, Shelf};
 use super::pulling::small;
 
 promises! { stage 7:
-    platforms "of an image for several platforms this machine's is taken, or --platform's"
-    no_such_platform "no such platform: status 125, and those there are"
-    nested_index "an index may lead to another one"
-    dockers_manifest "Docker's own kind of manifest is as good"
+    platforms by one "of an image for several platforms this machine's is taken, or --platform's"
+    no_such_platform by one "no such platform: status 125, and those there are"
+    nested_index by one "an index may lead to another one"
+    dockers_manifest by one "Docker's own kind of manifest is as good"
 }
 
 /// A platform as an index has it.

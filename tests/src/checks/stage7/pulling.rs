@@ -14,11 +14,11 @@ use super::super::images::{Archive, Home, Image, Registry, Shelf};
 use super::super::terminal::Terminal;
 
 promises! { stage 7:
-    prints "pull prints the manifest's digest and the root filesystem's path; a line a layer beside"
+    prints by one "pull prints the manifest's digest and the root filesystem's path; a line a layer beside"
     quiet_runs until 7 "-q prints the path alone, and `run --rootfs` runs a command in it"
-    bar_on_a_terminal "on a terminal each layer has a bar"
-    moved_tag "a tag that has moved is followed; what it was before stays"
-    by_digest "a digest in the name decides, whatever the tag says"
+    bar_on_a_terminal by one "on a terminal each layer has a bar"
+    moved_tag by one "a tag that has moved is followed; what it was before stays"
+    by_digest by one "a digest in the name decides, whatever the tag says"
 }
 
 /// The name of an image that umoci made of the default root filesystem, with a file /greeting.

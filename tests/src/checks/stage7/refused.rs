@@ -15,19 +15,19 @@ use super::super::stage5::on_changed_machine;
 use super::pulling::{busybox, greets, small};
 
 promises! { stage 7:
-    tampered_layer "a layer that was tampered with: refused, naming both digests, and not kept"
-    tampered_documents "a manifest or a config that was tampered with: the same"
-    wrong_diff_id "a layer that inflates to something else: refused, naming both digests"
-    wrong_size "a layer of another size: refused, naming both sizes"
-    cut_off "a layer whose compressed data are cut off: refused"
-    no_archive "a layer that is no archive: refused"
-    many_layers "a manifest of 10,000 layers: refused"
-    huge_layer "a layer of 1 EiB: refused before it is asked for"
-    many_diff_ids "a config about another number of layers: refused"
-    bomb "a layer that inflates to more than the disk holds: refused"
-    two_in_one "a manifest that can be read as two images: refused"
-    endless_index "an index that leads on and on: refused"
-    no_registry "a server that is no registry: told apart"
+    tampered_layer by one "a layer that was tampered with: refused, naming both digests, and not kept"
+    tampered_documents by one "a manifest or a config that was tampered with: the same"
+    wrong_diff_id by one "a layer that inflates to something else: refused, naming both digests"
+    wrong_size by one "a layer of another size: refused, naming both sizes"
+    cut_off by one "a layer whose compressed data are cut off: refused"
+    no_archive by one "a layer that is no archive: refused"
+    many_layers by one "a manifest of 10,000 layers: refused"
+    huge_layer by one "a layer of 1 EiB: refused before it is asked for"
+    many_diff_ids by one "a config about another number of layers: refused"
+    bomb by one "a layer that inflates to more than the disk holds: refused"
+    two_in_one by one "a manifest that can be read as two images: refused"
+    endless_index by one "an index that leads on and on: refused"
+    no_registry by one "a server that is no registry: told apart"
 }
 
 fn tampered_layer(engine: &Engine) -> Verdict {

@@ -11,12 +11,12 @@ use crate::checks::samples;
 promises! { stage 8:
     proc_or_dev_is_a_link "a /proc or /dev that is a link is refused"
     passwd_is_no_file "an /etc/passwd that is a pipe, a directory or a device is refused"
-    passwd_is_huge "an /etc/passwd of 1 GiB is refused, and not read"
-    bad_env "an Env without a name or a value is refused"
-    nul_in_config "a NUL in Entrypoint, Env or WorkingDir is refused"
-    bad_user "a User of -1 is refused"
-    bad_working_dir "a WorkingDir that is relative, or below a file, is refused"
-    config_of_other_types "a config whose fields have other types is refused"
+    passwd_is_huge by one "an /etc/passwd of 1 GiB is refused, and not read"
+    bad_env by one "an Env without a name or a value is refused"
+    nul_in_config by one "a NUL in Entrypoint, Env or WorkingDir is refused"
+    bad_user by one "a User of -1 is refused"
+    bad_working_dir by one "a WorkingDir that is relative, or below a file, is refused"
+    config_of_other_types by one "a config whose fields have other types is refused"
 }
 
 /// Requires that the image is refused: when it runs, or before.

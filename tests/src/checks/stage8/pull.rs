@@ -13,11 +13,11 @@ use crate::checks::fixture::own;
 use crate::checks::samples;
 
 promises! { stage 8:
-    pulls_what_is_missing "an image that is not here is pulled, and run"
-    pull_never "--pull never: an image that is not here is an error, status 125"
-    image_not_to_be_had "an image that the registry does not have: status 125 and one line"
-    moved_tag_is_seen "--pull always asks the registry what the name stands for now"
-    offline "what is here runs without a network"
+    pulls_what_is_missing by one "an image that is not here is pulled, and run"
+    pull_never by one "--pull never: an image that is not here is an error, status 125"
+    image_not_to_be_had by one "an image that the registry does not have: status 125 and one line"
+    moved_tag_is_seen by one "--pull always asks the registry what the name stands for now"
+    offline by one "what is here runs without a network"
     unfit_home "a $SLIPWAY_HOME on a file system that can't hold layers: status 125 and the cure"
     private_store "no other user of the machine reaches an image's files"
 }
