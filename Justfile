@@ -79,6 +79,53 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @ripple N:
     exec steps/ripple "$1"
 
+# Begin step N as an exercise: makes work/stepN, with what to do in TASKS.md
+[group('exercise')]
+[no-exit-message]
+@start N: exercises
+    exec cargo run --quiet --package exercises -- start "$1"
+
+# Check your step N in the VM; `--bin FILE` checks any program, `--from 1` all stages up to N
+[group('exercise')]
+[no-exit-message]
+@check N *ARGS: exercises
+    exec cargo run --quiet --package exercises -- check "$@"
+
+# Check your step N, and again each time that you save a file
+[group('exercise')]
+[no-exit-message]
+@watch N: exercises
+    exec cargo run --quiet --package exercises -- watch "$1"
+
+# Give the next hint of your first task that is not done, or of task K
+[group('exercise')]
+[no-exit-message]
+@hint N *K: exercises
+    exec cargo run --quiet --package exercises -- hint "$@"
+
+# Show, task by task, what the reference has where your step N has something else
+[group('exercise')]
+[no-exit-message]
+@solution N *K: exercises
+    exec cargo run --quiet --package exercises -- solution "$@"
+
+# Move your step N aside, to begin anew
+[group('exercise')]
+[no-exit-message]
+@reset N: exercises
+    exec cargo run --quiet --package exercises -- reset "$1"
+
+# Show what you have done
+[group('exercise')]
+[no-exit-message]
+@progress: exercises
+    exec cargo run --quiet --package exercises -- progress
+
+[private]
+[no-exit-message]
+@exercises:
+    steps/build "what the exercises need" --package exercises --package tests --bins
+
 # All steps, as they are shipped, and the programs that check them
 [private]
 [no-exit-message]

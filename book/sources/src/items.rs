@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::{Context, Result, bail};
 use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::{Attribute, ImplItem, Item, ItemImpl, Type, Visibility};
+use syn::{Attribute, Block, ImplItem, Item, ItemImpl, Type, Visibility};
 
 /// What a file is made of. Lines are counted from 0.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Found {
     pub lines: Range<usize>,
     /// For a method: the lines of `impl … {`, and the one of the closing brace.
     pub around: Option<(Range<usize>, Range<usize>)>,
+    /// For a function whose body has lines of its own: these, without the braces.
+    pub body: Option<Range<usize>>,
 }
 
 impl Items {
@@ -78,7 +80,8 @@ pub fn parse(text: &str) -> Result<Items> {
         } else if let Item::Impl(block) = item {
             add_impl(&mut items, block, range, &lines);
         } else if let Some(name) = name(item) {
-            items.push(Found { name, lines: range, around: None });
+            let body = function_body(item);
+            items.push(Found { name, lines: range, around: None, body });
         }
     }
     let end = tests.first().map_or(lines.len(), |tests| tests.start);
@@ -97,16 +100,31 @@ fn add_impl(items: &mut Vec<Found>, block: &ItemImpl, range: Range<usize>, lines
     let opened = line(block.brace_token.span.open().start().line);
     let around = Some((range.start..opened + 1, range.end - 1..range.end));
     for item in &block.items {
-        let name = match item {
-            ImplItem::Fn(function) => function.sig.ident.to_string(),
-            ImplItem::Const(constant) => constant.ident.to_string(),
-            ImplItem::Type(kind) => kind.ident.to_string(),
+        let (name, body) = match item {
+            ImplItem::Fn(function) => (function.sig.ident.to_string(), between(&function.block)),
+            ImplItem::Const(constant) => (constant.ident.to_string(), None),
+            ImplItem::Type(kind) => (kind.ident.to_string(), None),
             _ => continue,
         };
         let lines = with_remarks(self::range(item.span()), lines);
-        items.push(Found { name: format!("{this}::{name}"), lines, around: around.clone() });
+        let name = format!("{this}::{name}");
+        items.push(Found { name, lines, around: around.clone(), body });
     }
-    items.push(Found { name: of, lines: range, around: None });
+    items.push(Found { name: of, lines: range, around: None, body: None });
+}
+
+fn function_body(item: &Item) -> Option<Range<usize>> {
+    match item {
+        Item::Fn(function) => between(&function.block),
+        _ => None,
+    }
+}
+
+/// The lines between the braces, if there are any.
+fn between(block: &Block) -> Option<Range<usize>> {
+    let (open, close) = (block.brace_token.span.open(), block.brace_token.span.close());
+    let lines = line(open.end().line) + 1..line(close.start().line);
+    (!lines.is_empty()).then_some(lines)
 }
 
 fn name(item: &Item) -> Option<String> {
@@ -211,6 +229,15 @@ mod tests {
         assert_eq!(lines("impl Drop for A"), 13..19);
         assert_eq!(lines("make"), 20..21);
         assert_eq!(items.tests, vec![22..26]);
+    }
+
+    #[test]
+    fn a_functions_body_is_what_stands_between_its_braces() {
+        let items = parse(TEXT).unwrap();
+        let body = |name| items.find(name).unwrap().body.clone();
+        assert_eq!(body("A::drop"), Some(16..17));
+        assert_eq!(body("A::make"), None);
+        assert_eq!(body("A"), None);
     }
 
     #[test]

@@ -23,9 +23,9 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     patience: u64,
 
-    /// Only the check of this name
-    #[arg(long, value_name = "NAME")]
-    only: Option<String>,
+    /// Only the checks of these names, in this order
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    only: Vec<String>,
 
     /// PROGRAM:STEP:FIRST-LAST:CALLER, as in step4:4:0-4:root
     #[arg(required = true)]
@@ -33,8 +33,15 @@ struct Options {
 }
 
 impl Options {
-    fn wants(&self, check: &Check) -> bool {
-        self.only.as_ref().is_none_or(|name| name == check.name)
+    /// The checks of a plan.
+    fn checks(&self, plan: &Plan) -> Vec<&'static Check> {
+        let mut checks: Vec<_> = checks::all().filter(|check| plan.has(check)).collect();
+        if !self.only.is_empty() {
+            let place = |check: &&Check| self.only.iter().position(|name| name == check.name);
+            checks.retain(|check| place(check).is_some());
+            checks.sort_by_key(place);
+        }
+        checks
     }
 }
 
@@ -59,7 +66,7 @@ fn run(options: &Options) -> Result<u8, Error> {
             .explain("give the files of the checks to the engine's caller")?;
         let engine = Engine::new(find(&plan.program)?, plan.step, caller);
         engine.fetch_rootfs();
-        for check in checks::all().filter(|check| plan.has(check) && options.wants(check)) {
+        for check in options.checks(plan) {
             let report = put_to(check, &engine, number);
             failed |= report.failure.is_some();
             match options.json {

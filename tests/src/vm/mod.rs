@@ -12,10 +12,11 @@ mod terminal;
 mod wire;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use shared::Error;
+use shared::{Error, Explain};
 
 use qemu::Qemu;
 use wire::Frames;
@@ -48,10 +49,12 @@ impl Command {
 }
 
 /// Where a command's input comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// It has none: the end of the file at once.
     Nothing,
+    /// These bytes.
+    Bytes(Vec<u8>),
     /// This process's standard input.
     Stdin,
     /// This process's terminal, which must be its standard input: the command has a terminal in the VM, and each key
@@ -93,6 +96,24 @@ impl Vm {
     pub fn start_with(programs: &[PathBuf]) -> Result<Vm, Error> {
         let (qemu, frames) = qemu::start(programs)?;
         Ok(Vm { qemu, frames })
+    }
+
+    /// Puts a program on PATH there, in place of one of its name.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read, or not be written there.
+    pub fn put(&mut self, program: &Path) -> Result<(), Error> {
+        let bytes = fs::read(program).explain(format_args!("read {}", program.display()))?;
+        let name = program.file_name().unwrap_or_default();
+        let script = r#"cat > "$0.new" && chmod 755 "$0.new" && mv "$0.new" "$0""#;
+        let file = Path::new("/slipway/bin").join(name).into_os_string();
+        let mut command = Command::new(["sh".into(), "-c".into(), script.into(), file]);
+        command.input = Input::Bytes(bytes);
+        match self.run(&command, &mut |_, _| Ok(()))? {
+            Outcome::Ended(0) => Ok(()),
+            outcome => Err(Error::new(format!("cannot put {} there: {outcome:?}", name.display()))),
+        }
     }
 
     /// Runs a command and gives `output` each piece of what it writes while it runs. An error that `output`

@@ -20,6 +20,9 @@ use super::{Command, Input, Outcome, Stream, Vm};
 /// Ctrl-], as telnet has it: the way out when the guest does not listen any more.
 const LEAVE: u8 = 0x1d;
 
+/// So much of the input goes into a frame.
+const PIECE: usize = 32 * 1024;
+
 /// What a command's output is given to.
 type Output<'a> = &'a mut dyn FnMut(Stream, &[u8]) -> io::Result<()>;
 
@@ -33,8 +36,13 @@ pub fn run(vm: &mut Vm, command: &Command, output: Output) -> Result<Outcome, Er
     });
     let request = Request { user: (&command.user).into(), terminal, command: command.argv.clone() };
     let mut to_guest = frame(Kind::Run, &request.encode());
-    if command.input == Input::Nothing {
-        to_guest.extend(frame(Kind::Stdin, &[]));
+    match &command.input {
+        Input::Nothing => to_guest.extend(frame(Kind::Stdin, &[])),
+        Input::Bytes(bytes) => {
+            bytes.chunks(PIECE).for_each(|piece| to_guest.extend(frame(Kind::Stdin, piece)));
+            to_guest.extend(frame(Kind::Stdin, &[]));
+        }
+        Input::Stdin | Input::Terminal => {}
     }
     // While the terminal is raw, a signal must not end this process before the terminal is as it was.
     let held = (command.input == Input::Terminal)
@@ -45,7 +53,7 @@ pub fn run(vm: &mut Vm, command: &Command, output: Output) -> Result<Outcome, Er
         Input::Terminal => Some(Raw::set(stdin).explain("set the terminal to raw mode")?),
         _ => None,
     };
-    let input = (command.input != Input::Nothing).then_some(stdin);
+    let input = matches!(command.input, Input::Stdin | Input::Terminal).then_some(stdin);
     let mut relay = Relay { vm, input, on_terminal: held.is_some(), to_guest, output };
     let deadline = command.timeout.map(|timeout| Instant::now() + timeout);
     let outcome = loop {
@@ -133,7 +141,7 @@ impl Relay<'_> {
     }
 
     fn take_input(&mut self, input: BorrowedFd) -> Result<Option<Outcome>, Error> {
-        let mut buffer = [0; 32 * 1024];
+        let mut buffer = [0; PIECE];
         // A terminal that is gone, a descriptor that was never open: the input's end.
         let count = read(input, &mut buffer).unwrap_or(0);
         let bytes = &buffer[..count];

@@ -1,0 +1,192 @@
+//! `./just start`, `check`, `hint`, `solution`, `reset` and `progress`: writing a step oneself.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Parser, Subcommand};
+use exercises::grade::Grading;
+use exercises::progress::Progress;
+use exercises::tasks::Exercise;
+use exercises::watch::Watch;
+use exercises::{build, place, solution};
+use shared::Error;
+use tests::vm::Vm;
+
+/// The steps as exercises: write them yourself, in work/stepN
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes work/stepN, with the code of the step before and what to do
+    Start {
+        #[arg(value_parser = step)]
+        step: u8,
+    },
+    /// Moves work/stepN aside
+    Reset {
+        #[arg(value_parser = step)]
+        step: u8,
+    },
+    /// Checks work/stepN, or another program, in the VM
+    Check {
+        #[arg(value_parser = step)]
+        step: u8,
+
+        /// The program to check, in any language
+        #[arg(long, value_name = "FILE")]
+        bin: Option<PathBuf>,
+
+        /// Check the stages from this one on, too
+        #[arg(long, value_name = "STAGE")]
+        from: Option<u8>,
+    },
+    /// Checks work/stepN, and again each time that you save a file
+    Watch {
+        #[arg(value_parser = step)]
+        step: u8,
+    },
+    /// Gives the next hint of a task
+    Hint {
+        #[arg(value_parser = step)]
+        step: u8,
+
+        /// The task; without it, the first that is not done
+        task: Option<usize>,
+    },
+    /// Shows what the reference has where your code has something else
+    Solution {
+        #[arg(value_parser = step)]
+        step: u8,
+
+        /// The task; without it, all
+        task: Option<usize>,
+    },
+    /// Shows what is done
+    Progress,
+}
+
+/// A step that can be written: there is one before it.
+fn step(text: &str) -> Result<u8, String> {
+    let last = tests::checks::LAST_STAGE;
+    let number = text.parse().ok().filter(|step| (1..=last).contains(step));
+    number.ok_or(format!("the exercises are 1 to {last}"))
+}
+
+fn main() -> ExitCode {
+    shared::main("exercise", |options| {
+        run(options).map_err(|error| Error::new(format!("{error:#}")))
+    })
+}
+
+fn run(options: &Options) -> Result<u8> {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let mut progress = Progress::read(&checkout)?;
+    match &options.command {
+        Command::Start { step } => {
+            match place::start(&checkout, *step)? {
+                true => println!("work/step{step} is made: begin with work/step{step}/TASKS.md"),
+                false => println!(
+                    "work/step{step} is there already, and stays as it is (./just reset {step} moves it aside)"
+                ),
+            }
+            Ok(0)
+        }
+        Command::Reset { step } => {
+            let date = jiff::Zoned::now().date().to_string();
+            let aside = place::reset(&checkout, *step, &date)?;
+            let aside = aside.strip_prefix(&checkout).unwrap_or(&aside);
+            println!("work/step{step} is {} now; ./just start {step} begins anew", aside.display());
+            Ok(0)
+        }
+        Command::Check { step, bin, from } => {
+            let exercise = Exercise::read(&checkout, *step)?;
+            let program = match bin {
+                Some(program) => program.canonicalize().with_context(|| format!("{program:?}"))?,
+                None => build::build(&checkout, *step)?,
+            };
+            let from = from.unwrap_or(*step);
+            let mut vm = start_vm(&program)?;
+            let outcomes = Grading { exercise: &exercise, program, from }.grade(&mut vm)?;
+            if bin.is_none() {
+                progress.take(*step, &outcomes.tasks);
+                progress.write(&checkout)?;
+            }
+            Ok(outcomes.first_failed.is_some().into())
+        }
+        Command::Watch { step } => watch(&checkout, *step),
+        Command::Hint { step, task } => {
+            let exercise = Exercise::read(&checkout, *step)?;
+            let tasks = progress.tasks(*step, exercise.tasks.len());
+            let number = task.or_else(|| Some(tasks.iter().position(|task| !task.is_whole())? + 1));
+            let Some(number) = number else {
+                println!("Step {step} is done.");
+                return Ok(0);
+            };
+            let task = exercise.task(number)?;
+            let shown = &mut tasks[number - 1].hints;
+            *shown = (*shown + 1).min(task.hints.len());
+            println!("Task {number}: {}", task.title);
+            for (count, hint) in (1..).zip(&task.hints).take(*shown) {
+                println!("\nHint {count} of {}: {}", task.hints.len(), hint.trim());
+            }
+            progress.write(&checkout)?;
+            Ok(0)
+        }
+        Command::Solution { step, task } => {
+            let exercise = Exercise::read(&checkout, *step)?;
+            for (number, a_task) in exercise.numbered() {
+                if task.is_none_or(|task| task == number) {
+                    println!("Task {number}: {}\n", a_task.title);
+                    print!("{}", solution::diff(&checkout, &exercise, number)?);
+                    println!();
+                }
+            }
+            if let Some(task) = task {
+                exercise.task(*task)?;
+            }
+            Ok(0)
+        }
+        Command::Progress => {
+            print!("{progress}");
+            Ok(0)
+        }
+    }
+}
+
+fn start_vm(program: &Path) -> Result<Vm> {
+    Vm::start_with(&[program.to_owned()]).map_err(|error| anyhow!("{error}"))
+}
+
+/// Until Ctrl-C. The VM stays up, so that an answer takes no longer than the checks.
+fn watch(checkout: &Path, step: u8) -> Result<u8> {
+    let exercise = Exercise::read(checkout, step)?;
+    let watch = Watch::on(&place::directory(checkout, step))?;
+    let mut vm = None;
+    loop {
+        match build::build(checkout, step) {
+            Ok(program) => {
+                let vm = match &mut vm {
+                    None => vm.insert(start_vm(&program)?),
+                    Some(vm) => {
+                        vm.put(&program).map_err(|error| anyhow!("{error}"))?;
+                        vm
+                    }
+                };
+                let grading = Grading { exercise: &exercise, program, from: step };
+                let outcomes = grading.grade(vm)?;
+                let mut progress = Progress::read(checkout)?;
+                progress.take(step, &outcomes.tasks);
+                progress.write(checkout)?;
+            }
+            Err(error) => println!("{error:#}"),
+        }
+        println!("\nWaiting for you to save a file in work/step{step}; Ctrl-C ends this.");
+        watch.wait()?;
+    }
+}

@@ -1,0 +1,197 @@
+//! Proves in the VM that the exercises are sound: an untouched starter keeps the promises of the
+//! stages before and none of its own, and each typical mistake is recognised.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use clap::Parser;
+use exercises::starter::{Files, in_crate, starter};
+use exercises::tasks::{Exercise, Mistake};
+use exercises::{build, place};
+use shared::Error;
+use sources::Sources;
+use tests::checks::{self, LAST_STAGE};
+use tests::report::{CalledBy, Plan, Report};
+use tests::vm::{Command, Outcome, Stream, Vm};
+
+/// Proves in the VM that the exercises are sound
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// Put the starters to all stages before, not only to the last one
+    #[arg(long)]
+    all: bool,
+
+    /// Only these exercises
+    steps: Vec<u8>,
+}
+
+/// A program to put to checks, and what has to come of it.
+struct Case<'a> {
+    program: PathBuf,
+    exercise: &'a Exercise,
+    /// The mistake that it has; without one it is the starter.
+    mistake: Option<&'a Mistake>,
+}
+
+fn main() -> ExitCode {
+    shared::main("prove", |options| run(options).map_err(|error| Error::new(format!("{error:#}"))))
+}
+
+fn run(options: &Options) -> Result<u8> {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let sources = Sources::read(&checkout)?;
+    let wanted = |step: &u8| options.steps.is_empty() || options.steps.contains(step);
+    let exercises: Vec<Exercise> = (1..=LAST_STAGE)
+        .filter(wanted)
+        .map(|step| Exercise::read(&checkout, step))
+        .collect::<Result<_>>()?;
+    let mut cases = Vec::new();
+    for exercise in &exercises {
+        let name = format!("starter{}", exercise.step);
+        let program = built(&checkout, exercise, starter(exercise, &sources)?, &name)?;
+        cases.push(Case { program, exercise, mistake: None });
+        let mistakes = exercise.numbered().flat_map(|(number, task)| {
+            let label = move |count: usize| format!("mistake{}-{number}-{count}", exercise.step);
+            (1..).zip(&task.mistakes).map(move |(count, mistake)| (label(count), mistake))
+        });
+        for (name, mistake) in mistakes {
+            let files = with_mistake(&sources, exercise, mistake)?;
+            let program = built(&checkout, exercise, files, &name)?;
+            cases.push(Case { program, exercise, mistake: Some(mistake) });
+        }
+    }
+    let programs: Vec<PathBuf> = cases.iter().map(|case| case.program.clone()).collect();
+    let mut vm = Vm::start_with(&programs).map_err(|error| anyhow!("{error}"))?;
+    let (mut passed, mut failed) = (0, 0);
+    for case in &cases {
+        let wrong = case.wrong(&mut vm, options.all)?;
+        match wrong.is_empty() {
+            true => passed += 1,
+            false => failed += 1,
+        }
+        println!("{:>4}  {}", if wrong.is_empty() { "ok" } else { "FAIL" }, case.title());
+        wrong.iter().for_each(|wrong| println!("        {wrong}"));
+    }
+    println!("exercises: {passed} passed, {failed} failed, 0 skipped");
+    Ok((failed > 0).into())
+}
+
+/// Builds a crate of the step with these files; the program gets a name of its own.
+fn built(checkout: &Path, exercise: &Exercise, mut files: Files, name: &str) -> Result<PathBuf> {
+    let directory = checkout.join("target/exercises");
+    fs::create_dir_all(&directory).context("make target/exercises")?;
+    let place = directory.join(name).with_extension("crate");
+    place::complete(checkout, exercise.step, &mut files, &place)?;
+    // Cargo builds again what has a new time. It writes its own Cargo.lock.
+    let is_there = |(path, text): (&PathBuf, &String)| {
+        let is = fs::read_to_string(place.join(path));
+        path == Path::new("Cargo.lock") || is.is_ok_and(|is| is == *text)
+    };
+    let unchanged = files.iter().all(is_there);
+    if !unchanged {
+        if place.exists() {
+            fs::remove_dir_all(&place).with_context(|| format!("remove {place:?}"))?;
+        }
+        place::write(files, &place)?;
+    }
+    let file = build::build_in(&place, "dev").with_context(|| name.to_string())?;
+    let program = directory.join(name);
+    fs::copy(file, &program).with_context(|| format!("write {program:?}"))?;
+    Ok(program)
+}
+
+/// The step with one mistake.
+fn with_mistake(sources: &Sources, exercise: &Exercise, mistake: &Mistake) -> Result<Files> {
+    let files = sources.step(exercise.step)?.files.values();
+    let mut files: Files =
+        files.map(|file| (in_crate(&file.path).to_owned(), file.text())).collect();
+    let file = files.get_mut(Path::new(&mistake.file));
+    let file = file.with_context(|| format!("there is no {}", mistake.file))?;
+    let count = file.matches(&mistake.right).count();
+    ensure!(count == 1, "{}: {:?} is there {count} times", mistake.file, mistake.right);
+    *file = file.replace(&mistake.right, &mistake.wrong);
+    Ok(files)
+}
+
+impl Case<'_> {
+    fn title(&self) -> String {
+        let step = self.exercise.step;
+        match self.mistake {
+            None => format!("the starter of step {step} is step {} still", step - 1),
+            Some(mistake) => format!("step {step}: {}", mistake.cause.trim()),
+        }
+    }
+
+    /// What is not as it has to be.
+    fn wrong(&self, vm: &mut Vm, all: bool) -> Result<Vec<String>> {
+        match self.mistake {
+            None => self.wrong_in_starter(vm, all),
+            Some(mistake) => self.wrong_in_mistake(vm, mistake),
+        }
+    }
+
+    fn wrong_in_starter(&self, vm: &mut Vm, all: bool) -> Result<Vec<String>> {
+        let step = self.exercise.step;
+        let first = if all { 0 } else { step - 1 };
+        let mut wrong = Vec::new();
+        // Root may call every step; what only an ordinary user is promised, a control checks.
+        let earlier = Plan::of_stages(step, first..=step - 1);
+        for plan in earlier.into_iter().filter(|plan| plan.called_by == CalledBy::Root) {
+            for report in self.reports(vm, plan, None)? {
+                if let Some(failure) = report.failure {
+                    wrong.push(format!("fails {}: {}", report.name, failure.seen));
+                }
+            }
+        }
+        for report in self.reports(vm, Plan::control(step), None)? {
+            if report.failure.is_none() {
+                wrong.push(format!("passes {}", report.name));
+            }
+        }
+        Ok(wrong)
+    }
+
+    fn wrong_in_mistake(&self, vm: &mut Vm, mistake: &Mistake) -> Result<Vec<String>> {
+        let check = checks::all().find(|check| check.name == mistake.check);
+        let check = check.with_context(|| format!("there is no check {}", mistake.check))?;
+        let mut plans = Plan::of_stage(self.exercise.step).into_iter();
+        let plan = plans.find(|plan| plan.has(check)).context("nobody is promised it")?;
+        let reports = self.reports(vm, plan, Some(check.name))?;
+        let report = reports.first().context("the check did not report")?;
+        Ok(match &report.failure {
+            None => vec![format!("passes {}", report.name)],
+            Some(failure) => {
+                let task = self.exercise.task_of(&report.name).context("no task has the check")?;
+                let mut all = self.exercise.task(task)?.mistakes.iter();
+                match all.find(|it| it.explains(&report.name, &failure.seen)) {
+                    Some(found) if found.cause == mistake.cause => vec![],
+                    Some(found) => vec![format!("is taken for: {}", found.cause.trim())],
+                    None => vec![format!("is not recognised; seen: {}", failure.seen)],
+                }
+            }
+        })
+    }
+
+    fn reports(&self, vm: &mut Vm, plan: Plan, only: Option<&str>) -> Result<Vec<Report>> {
+        let name = self.program.file_name().context("a program has a name")?.to_string_lossy();
+        let plan = Plan { program: name.into(), ..plan };
+        let mut argv = vec!["checks".into(), "--json".into(), plan.to_string()];
+        argv.extend(["--patience", "8"].map(String::from));
+        argv.extend(only.iter().flat_map(|name| ["--only".to_string(), name.to_string()]));
+        let (mut reports, mut lost) = (Vec::new(), Vec::new());
+        let outcome = vm.run_lines(&Command::new(argv), &mut |stream, line| match (
+            stream,
+            serde_json::from_str(line),
+        ) {
+            (Stream::Stdout, Ok(report)) => reports.push(report),
+            _ => lost.push(line.to_string()),
+        });
+        match outcome.map_err(|error| anyhow!("{error}"))? {
+            Outcome::Ended(0 | 1) => Ok(reports),
+            _ => Err(anyhow!("{plan} did not come to its end: {}", lost.join("; "))),
+        }
+    }
+}

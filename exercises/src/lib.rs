@@ -1,0 +1,14 @@
+//! Step N as an exercise: a starter made from the sources of two steps, tasks, hints, and the
+//! solution task by task.
+
+pub mod build;
+pub mod grade;
+pub mod imports;
+pub mod manifest;
+pub mod place;
+pub mod progress;
+pub mod sheet;
+pub mod solution;
+pub mod starter;
+pub mod tasks;
+pub mod watch;

@@ -1,0 +1,59 @@
+//! The starter's Cargo.toml: a workspace of its own, whose package has the step's name.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use toml::{Table, Value};
+
+/// Makes the manifest of work/stepN from those of the step, of the step before and of the workspace.
+/// `up` leads from there to the checkout: `../..`.
+///
+/// # Errors
+///
+/// One of them can't be read.
+pub fn manifest(checkout: &Path, step: u8, up: &str) -> Result<String> {
+    let workspace = read(&checkout.join("Cargo.toml"))?;
+    let common = |table: &str, key: &str| workspace["workspace"][table].get(key).cloned();
+    let of = |step: u8| read(&checkout.join(format!("steps/step{step}/Cargo.toml")));
+    let (new, old) = (of(step)?, of(step - 1)?);
+
+    let mut package = Table::new();
+    for key in ["name", "description", "edition", "rust-version", "publish", "version"] {
+        let own = new["package"].get(key).filter(|value| !value.is_table()).cloned();
+        let value = own.or_else(|| common("package", key));
+        package.insert(key.into(), value.with_context(|| format!("no {key}"))?);
+    }
+    let mut dependencies = Table::new();
+    let tables =
+        [&old, &new].into_iter().filter_map(|manifest| manifest["dependencies"].as_table());
+    for (name, value) in tables.flatten().filter(|(name, _)| **name != format!("step{step}")) {
+        let inherits = value.get("workspace").is_some();
+        let value = if inherits { common("dependencies", name) } else { Some(value.clone()) };
+        let mut value = value.with_context(|| format!("the workspace has no {name}"))?;
+        if let Some(path) = value.get_mut("path").filter(|path| path.is_str()) {
+            let from = if inherits { up.to_string() } else { format!("{up}/steps") };
+            let text = path.as_str().unwrap_or_default().trim_start_matches("../");
+            *path = Value::String(format!("{from}/{text}"));
+        }
+        dependencies.insert(name.clone(), value);
+    }
+    let mut manifest = Table::new();
+    manifest.insert("workspace".into(), Table::new().into());
+    manifest.insert("package".into(), package.into());
+    manifest.insert("dependencies".into(), dependencies.into());
+    manifest.insert("lints".into(), Table::from_iter([("rust".into(), lints().into())]).into());
+    manifest.insert("profile".into(), workspace["profile"].clone());
+    Ok(manifest.to_string())
+}
+
+/// What the learner would have to mend for nothing: a starter imports what its solution needs, and
+/// has functions that nobody calls yet.
+fn lints() -> Table {
+    Table::from_iter(["unused", "unreachable_code"].map(|lint| (lint.into(), "allow".into())))
+}
+
+fn read(path: &Path) -> Result<Table> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {path:?}"))?;
+    text.parse().with_context(|| format!("read {path:?}"))
+}

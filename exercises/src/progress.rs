@@ -1,0 +1,118 @@
+//! What a learner has done, in work/progress.json: which tasks the last check found right, and how
+//! many hints were shown.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::path::Path;
+use std::{fs, io};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// All exercises, by step.
+#[derive(Debug, Default, Deserialize, Serialize, PartialEq)]
+pub struct Progress {
+    steps: BTreeMap<u8, Vec<Done>>,
+}
+
+/// How far a task is.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+pub struct Done {
+    /// Its checks that passed.
+    pub passed: usize,
+    /// Its checks.
+    pub checks: usize,
+    /// The hints that were shown.
+    pub hints: usize,
+}
+
+impl Done {
+    /// Whether all its checks passed.
+    pub fn is_whole(&self) -> bool {
+        self.checks > 0 && self.passed == self.checks
+    }
+}
+
+const FILE: &str = "work/progress.json";
+
+impl Progress {
+    /// Reads it; nothing is done where there is no file.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read.
+    pub fn read(checkout: &Path) -> Result<Progress> {
+        match fs::read_to_string(checkout.join(FILE)) {
+            Ok(text) => serde_json::from_str(&text).with_context(|| format!("read {FILE}")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Progress::default()),
+            Err(error) => Err(error).with_context(|| format!("read {FILE}")),
+        }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be written.
+    pub fn write(&self, checkout: &Path) -> Result<()> {
+        let path = checkout.join(FILE);
+        fs::create_dir_all(path.parent().unwrap_or(checkout)).context("make work")?;
+        // Whole or not at all, whoever reads it meanwhile.
+        let new = path.with_extension("new");
+        let text = serde_json::to_string_pretty(self).context("it is plain data")?;
+        fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).context("write progress.json")
+    }
+
+    /// Takes over what a check has found.
+    pub fn take(&mut self, step: u8, found: &[Done]) {
+        for (task, Done { passed, checks, .. }) in
+            self.tasks(step, found.len()).iter_mut().zip(found)
+        {
+            (task.passed, task.checks) = (*passed, *checks);
+        }
+    }
+
+    /// The tasks of an exercise, of which there are `count`.
+    pub fn tasks(&mut self, step: u8, count: usize) -> &mut Vec<Done> {
+        let tasks = self.steps.entry(step).or_default();
+        tasks.resize(count, Done::default());
+        tasks
+    }
+}
+
+impl Display for Progress {
+    /// A line for each exercise that was begun: `step 4  ●●◐○○○  2 of 6 tasks`.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        for (step, tasks) in &self.steps {
+            let sign = |task: &Done| match (task.is_whole(), task.passed) {
+                (true, _) => '●',
+                (_, 0) => '○',
+                _ => '◐',
+            };
+            let done = tasks.iter().filter(|task| task.is_whole()).count();
+            let signs: String = tasks.iter().map(sign).collect();
+            let hints: usize = tasks.iter().map(|task| task.hints).sum();
+            write!(f, "step {step}  {signs:<8}  {done} of {} tasks", tasks.len())?;
+            match hints {
+                0 => writeln!(f)?,
+                1 => writeln!(f, ", 1 hint")?,
+                _ => writeln!(f, ", {hints} hints")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_of_what_is_done() {
+        let mut progress = Progress::default();
+        let tasks = progress.tasks(4, 3);
+        tasks[0] = Done { passed: 2, checks: 2, hints: 1 };
+        tasks[1] = Done { passed: 1, checks: 4, hints: 0 };
+        assert_eq!(progress.to_string(), "step 4  ●◐○       1 of 3 tasks, 1 hint\n");
+    }
+}

@@ -1,0 +1,42 @@
+//! TASKS.md, what a learner has beside the code: the goal, and the tasks in order.
+
+use std::fmt::Write;
+
+use anyhow::{Context, Result};
+use tests::checks;
+
+use crate::tasks::Exercise;
+
+/// Writes the sheet.
+///
+/// # Errors
+///
+/// A task names a check that there is not.
+pub fn sheet(exercise: &Exercise) -> Result<String> {
+    let Exercise { step, goal, .. } = exercise;
+    let mut text = format!(
+        "# Step {step}\n\n{goal}\n
+The code here is step {}'s, with a comment `TODO(step{step}.K)` where task K begins. `./just check {step}` tells how \
+         far you are, `./just hint {step}` helps, `./just watch {step}` checks again whenever you save a file.\n",
+        step - 1,
+        goal = goal.trim(),
+    );
+    for (number, task) in exercise.numbered() {
+        write!(text, "\n## {number}. {}\n\n{}\n\n", task.title, task.what.trim())?;
+        if !task.see.trim().is_empty() {
+            write!(text, "See it, in `./just vm`:\n\n```sh\n{}\n```\n\n", task.see.trim())?;
+        }
+        text += "It is done when:\n\n";
+        for name in &task.checks {
+            let check = checks::all().find(|check| check.name == name);
+            let check = check.with_context(|| format!("there is no check {name}"))?;
+            writeln!(text, "- {} (`{name}`)", check.promise)?;
+        }
+        let part = &task.book;
+        writeln!(
+            text,
+            "\nThe book: chapter {step}, [{part}](../../book/src/step{step}.md#{part})"
+        )?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,141 @@
+//! The files that a learner begins with: step N without what its tasks ask for.
+//!
+//! An item of a task that the step before has, too, is as it was there. A new function keeps its
+//! documentation and its signature. Of anything else that is new a comment is left. What no task
+//! names is there already: it is plumbing, or an idea of an earlier chapter.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use similar::{Algorithm, DiffTag, capture_diff_slices};
+use sources::items::Found;
+use sources::{File, Sources};
+
+use crate::imports::Imports;
+use crate::tasks::Exercise;
+
+/// The files of a starter by their paths in the crate, `src/main.rs`.
+pub type Files = BTreeMap<PathBuf, String>;
+
+/// Lines of a file to take out, and what comes in their place.
+struct Edit {
+    lines: Range<usize>,
+    instead: Vec<String>,
+    /// It brings back what the step before had.
+    is_old: bool,
+}
+
+/// Makes the starter of an exercise.
+///
+/// # Errors
+///
+/// A task names an item that the step does not have, or two that overlap.
+pub fn starter(exercise: &Exercise, sources: &Sources) -> Result<Files> {
+    let step = sources.step(exercise.step)?;
+    let before = sources.step(exercise.step - 1)?;
+    let mut wanted: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (number, task) in exercise.numbered() {
+        for item in task.items()? {
+            wanted.entry(item).or_default().push(number);
+        }
+    }
+    let mut files = Files::new();
+    for (module, file) in &step.files {
+        let old = before.files.get(module).filter(|_| !file.is_new);
+        let mut edits = Vec::new();
+        for ((_, name), tasks) in wanted.iter().filter(|((of, _), _)| of == module) {
+            let todo: Vec<String> = tasks
+                .iter()
+                .map(|number| {
+                    let label = exercise.label(*number);
+                    Ok(format!("// TODO({label}): {}", exercise.task(*number)?.title))
+                })
+                .collect::<Result<_>>()?;
+            let edit = edit(file, old, name, &todo);
+            edits.push(edit.with_context(|| format!("{}: {name}", file.path.display()))?);
+        }
+        let text = apply(file, old, edits).with_context(|| file.path.display().to_string())?;
+        files.insert(in_crate(&file.path).to_owned(), text);
+    }
+    for (module, name) in wanted.keys() {
+        step.file(module).with_context(|| format!("{module} {name}"))?;
+    }
+    Ok(files)
+}
+
+/// `steps/step4/src/main.rs` is the crate's `src/main.rs`.
+pub fn in_crate(path: &Path) -> &Path {
+    let mut components = path.components();
+    components.by_ref().take(2).for_each(drop);
+    components.as_path()
+}
+
+/// What becomes of an item.
+fn edit(file: &File, old: Option<&File>, name: &str, todo: &[String]) -> Result<Edit> {
+    let item = file.items.find(name)?;
+    if let Some((old, was)) = old.and_then(|old| Some((old, old.items.find(name).ok()?))) {
+        let instead = as_before(file, item, old, was, todo)?;
+        return Ok(Edit { lines: item.lines.clone(), instead, is_old: true });
+    }
+    let lines = item.body.clone().unwrap_or(item.lines.clone());
+    let first = &file.lines[lines.start].text;
+    let indent = &first[..first.len() - first.trim_start().len()];
+    let mut instead: Vec<String> = todo.iter().map(|todo| format!("{indent}{todo}")).collect();
+    if item.body.is_some() {
+        instead.push(format!("{indent}todo!()"));
+    }
+    Ok(Edit { lines, instead, is_old: false })
+}
+
+/// The item of the step before, with a comment where the first difference is.
+fn as_before(
+    file: &File,
+    item: &Found,
+    old: &File,
+    was: &Found,
+    todo: &[String],
+) -> Result<Vec<String>> {
+    let texts = |file: &File, lines: &Range<usize>| -> Vec<String> {
+        file.lines[lines.clone()].iter().map(|line| line.text.clone()).collect()
+    };
+    let (mut lines, new) = (texts(old, &was.lines), texts(file, &item.lines));
+    let ops = capture_diff_slices(Algorithm::Patience, &lines, &new);
+    let Some(first) = ops.iter().find(|op| op.tag() != DiffTag::Equal) else {
+        bail!("the step does not change it");
+    };
+    let at = first.old_range().start;
+    let next = lines.get(at).or(new.get(first.new_range().start));
+    let indent = next.map_or("", |next| &next[..next.len() - next.trim_start().len()]);
+    let todo = todo.iter().map(|todo| format!("{indent}{todo}"));
+    lines.splice(at..at, todo.collect::<Vec<_>>());
+    Ok(lines)
+}
+
+/// The file with all its edits.
+fn apply(file: &File, old: Option<&File>, mut edits: Vec<Edit>) -> Result<String> {
+    edits.sort_by_key(|edit| edit.lines.start);
+    for pair in edits.windows(2) {
+        ensure!(
+            pair[0].lines.end <= pair[1].lines.start,
+            "two items of tasks overlap in line {}",
+            pair[1].lines.start + 1
+        );
+    }
+    if let (Some(old), true) = (old, edits.iter().any(|edit| edit.is_old)) {
+        let (olds, news) = (Imports::read(&old.text())?, Imports::read(&file.text())?);
+        let instead = olds.beyond(&news);
+        let at = edits.partition_point(|edit| edit.lines.start < news.end);
+        edits.insert(at, Edit { lines: news.end..news.end, instead, is_old: true });
+    }
+    let mut text = String::new();
+    let mut at = 0;
+    for Edit { lines, instead, .. } in &edits {
+        file.lines[at..lines.start].iter().for_each(|line| text += &format!("{}\n", line.text));
+        instead.iter().for_each(|line| text += &format!("{line}\n"));
+        at = lines.end;
+    }
+    file.lines[at..].iter().for_each(|line| text += &format!("{}\n", line.text));
+    Ok(text)
+}

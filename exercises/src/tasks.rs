@@ -1,0 +1,124 @@
+//! An exercise as it is written down, in exercises/stepN.toml: its tasks, in order, with their hints.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// Step N to write, from step N−1.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exercise {
+    /// The step to write.
+    #[serde(skip)]
+    pub step: u8,
+    /// What the program can do that the one before could not, in Markdown.
+    pub goal: String,
+    #[serde(rename = "task")]
+    pub tasks: Vec<Task>,
+}
+
+/// One idea of the step.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    pub title: String,
+    /// What it must achieve, in Markdown.
+    pub what: String,
+    /// Commands that show it, for the shell of `./just vm`.
+    pub see: String,
+    /// The items of the step that the learner writes: `MODULE NAME`, as in the book.
+    pub code: Vec<String>,
+    /// The stage's checks that it takes to pass, by their names.
+    pub checks: Vec<String>,
+    /// The part of the chapter that explains it: the id of its heading.
+    pub book: String,
+    /// From a nudge to nearly there, in Markdown.
+    pub hints: Vec<String>,
+    /// What is often wrong here, and how it shows.
+    #[serde(default, rename = "mistake")]
+    pub mistakes: Vec<Mistake>,
+}
+
+/// A typical cause of a wrong result.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mistake {
+    /// The cause, and what to do about it.
+    pub cause: String,
+    /// The check that it makes fail first.
+    pub check: String,
+    /// What then stands in what was seen: all of these.
+    #[serde(default)]
+    pub seen: Vec<String>,
+    /// The file of the reference that has it right: `src/container.rs`.
+    pub file: String,
+    /// This text in it, which occurs once …
+    pub right: String,
+    /// … with this in its place makes the mistake.
+    pub wrong: String,
+}
+
+impl Mistake {
+    /// Whether a failed check looks like it.
+    pub fn explains(&self, check: &str, seen: &str) -> bool {
+        self.check == check && self.seen.iter().all(|part| seen.contains(part))
+    }
+}
+
+impl Exercise {
+    /// Reads the exercise of a step.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it is not written as it has to be.
+    pub fn read(checkout: &Path, step: u8) -> Result<Exercise> {
+        let path = checkout.join(format!("exercises/step{step}.toml"));
+        let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
+        let exercise: Exercise = toml::from_str(&text).with_context(|| format!("read {path:?}"))?;
+        Ok(Exercise { step, ..exercise })
+    }
+
+    /// The tasks with their numbers, which begin with 1.
+    pub fn numbered(&self) -> impl Iterator<Item = (usize, &Task)> {
+        (1..).zip(&self.tasks)
+    }
+
+    /// How a task is called in comments and on the command line: `step4.2`.
+    pub fn label(&self, number: usize) -> String {
+        format!("step{}.{number}", self.step)
+    }
+
+    /// The task of this number.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn task(&self, number: usize) -> Result<&Task> {
+        match number.checked_sub(1).and_then(|index| self.tasks.get(index)) {
+            Some(task) => Ok(task),
+            None => bail!("step {} has the tasks 1 to {}", self.step, self.tasks.len()),
+        }
+    }
+
+    /// The number of the task that a check belongs to.
+    pub fn task_of(&self, check: &str) -> Option<usize> {
+        let found = self.numbered().find(|(_, task)| task.checks.iter().any(|name| name == check));
+        found.map(|(number, _)| number)
+    }
+}
+
+impl Task {
+    /// The items that the learner writes, as module and name.
+    ///
+    /// # Errors
+    ///
+    /// One is not written so.
+    pub fn items(&self) -> Result<Vec<(&str, &str)>> {
+        self.code
+            .iter()
+            .map(|item| item.split_once(' ').with_context(|| format!("{item:?} is no MODULE NAME")))
+            .collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! The exercises fit the steps and the checks: nothing is left over, and nothing points to nowhere.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use exercises::imports::Imports;
+use exercises::starter::{in_crate, starter};
+use exercises::tasks::Exercise;
+use sources::{File, Sources, items};
+use tests::checks::{self, LAST_STAGE};
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn all() -> impl Iterator<Item = Exercise> {
+    (1..=LAST_STAGE).map(|step| Exercise::read(&checkout(), step).unwrap())
+}
+
+#[test]
+fn each_check_of_a_stage_belongs_to_one_task() {
+    for exercise in all() {
+        let of_stage = checks::all().filter(|check| check.stage == exercise.step);
+        let mut promised: Vec<&str> = of_stage.map(|check| check.name).collect();
+        let mut named: Vec<&str> =
+            exercise.tasks.iter().flat_map(|task| &task.checks).map(String::as_str).collect();
+        promised.sort_unstable();
+        named.sort_unstable();
+        assert_eq!(promised, named, "step {}", exercise.step);
+    }
+}
+
+#[test]
+fn each_task_can_be_seen_failing_helped_with_and_read_about() {
+    for exercise in all() {
+        let path = checkout().join(format!("book/src/step{}.md", exercise.step));
+        let chapter = fs::read_to_string(path).unwrap();
+        let ids: Vec<String> = chapter.lines().filter_map(heading).collect();
+        for (number, task) in exercise.numbered() {
+            let label = exercise.label(number);
+            assert!(!task.checks.is_empty(), "{label} has no check");
+            assert!(!task.code.is_empty(), "{label} has no code");
+            assert!(task.hints.len() >= 3, "{label} has {} hints", task.hints.len());
+            assert!(ids.contains(&task.book), "{label}: no #{} among {ids:?}", task.book);
+        }
+    }
+}
+
+/// The id that mdBook gives a heading.
+fn heading(line: &str) -> Option<String> {
+    let text = line.strip_prefix('#')?.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    Some(kept.map(|c| if c == ' ' { '-' } else { c }).collect())
+}
+
+#[test]
+fn a_mistake_is_made_in_one_place() {
+    let sources = Sources::read(&checkout()).unwrap();
+    for exercise in all() {
+        let step = sources.step(exercise.step).unwrap();
+        for (number, task) in exercise.numbered() {
+            for mistake in &task.mistakes {
+                let label = format!("{}: {}", exercise.label(number), mistake.cause);
+                assert!(task.checks.contains(&mistake.check), "{label}: not a check of the task");
+                let is_meant = |file: &&File| in_crate(&file.path) == Path::new(&mistake.file);
+                let file = step.files.values().find(is_meant).expect(&label);
+                assert_eq!(file.text().matches(&mistake.right).count(), 1, "{label}");
+            }
+        }
+    }
+}
+
+/// As a learner would who looks everything up: each item of a task put in the place of its beginning.
+#[test]
+fn the_starter_and_what_the_tasks_ask_for_are_the_step() {
+    let sources = Sources::read(&checkout()).unwrap();
+    for exercise in all() {
+        let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (_, task) in exercise.numbered() {
+            for (module, name) in task.items().unwrap() {
+                wanted.entry(module).or_default().push(name);
+            }
+        }
+        let files = starter(&exercise, &sources).unwrap();
+        for (module, file) in &sources.step(exercise.step).unwrap().files {
+            let begun = &files[in_crate(&file.path)];
+            let names = wanted.remove(module.as_str()).unwrap_or_default();
+            if names.is_empty() {
+                assert_eq!(*begun, file.text(), "{}", file.path.display());
+            } else {
+                assert!(begun.contains("// TODO(step"), "{}", file.path.display());
+                assert_eq!(completed(begun, file, names), file.text(), "{}", file.path.display());
+            }
+        }
+        assert!(wanted.is_empty(), "step {} has no {wanted:?}", exercise.step);
+    }
+}
+
+fn completed(begun: &str, reference: &File, mut names: Vec<&str>) -> String {
+    names.sort_by_key(|name| reference.items.find(name).unwrap().lines.start);
+    names.dedup();
+    let mut text = begun.to_string();
+    for name in names {
+        let lines: Vec<&str> = text.lines().collect();
+        let found = items::parse(&text).unwrap().find(name).map(|item| item.lines.clone());
+        let place = found.unwrap_or_else(|_| {
+            let is_todo = |line: &&str| line.trim_start().starts_with("// TODO(step");
+            let first = lines.iter().position(is_todo).expect(name);
+            let count = lines[first..].iter().take_while(|line| is_todo(line)).count();
+            first..first + count
+        });
+        let item = reference.items.find(name).unwrap().lines.clone();
+        let item = reference.lines[item].iter().map(|line| line.text.as_str());
+        let (above, below) = (lines[..place.start].iter(), lines[place.end..].iter());
+        text = above.copied().chain(item).chain(below.copied()).map(|l| format!("{l}\n")).collect();
+    }
+    let imports = Imports::read(&text).unwrap();
+    let extra = imports.beyond(&Imports::read(&reference.text()).unwrap());
+    let lines = text.lines().filter(|line| !extra.iter().any(|extra| extra == line));
+    lines.map(|line| format!("{line}\n")).collect()
+}
