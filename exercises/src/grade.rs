@@ -17,6 +17,8 @@ pub struct Grading<'a> {
     pub program: PathBuf,
     /// The first stage; the stages before it are taken for granted.
     pub from: u8,
+    /// What the checks put in is drawn from this.
+    pub seed: u64,
 }
 
 impl Grading<'_> {
@@ -44,6 +46,7 @@ impl Grading<'_> {
             Some(report) => println!("\n{}", self.advice(report)),
             None => println!("\nAll of it is right."),
         }
+        println!("(What the checks put in was drawn from seed {}; --seed repeats it.)", self.seed);
         Ok(outcomes)
     }
 
@@ -52,6 +55,7 @@ impl Grading<'_> {
         let name = self.program.file_name().context("a program has a name")?.to_string_lossy();
         let plan = Plan { program: name.into(), ..plan };
         let mut argv = vec!["checks".into(), "--json".into(), plan.to_string()];
+        argv.extend(["--seed".into(), self.seed.to_string()]);
         if !only.is_empty() {
             argv.extend(["--only".into(), only.join(",")]);
         }

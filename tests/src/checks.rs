@@ -25,6 +25,7 @@ macro_rules! promises {
     };
 }
 
+pub mod draw;
 pub mod engine;
 pub mod failure;
 pub mod fixture;

@@ -11,6 +11,7 @@ use exercises::tasks::Exercise;
 use exercises::watch::Watch;
 use exercises::{build, place, solution};
 use shared::Error;
+use tests::checks::draw;
 use tests::vm::Vm;
 
 /// The steps as exercises: write them yourself, in work/stepN
@@ -45,6 +46,10 @@ enum Command {
         /// Check the stages from this one on, too
         #[arg(long, value_name = "STAGE")]
         from: Option<u8>,
+
+        /// Repeat a run: what the checks put in is drawn from this number
+        #[arg(long, value_name = "NUMBER")]
+        seed: Option<u64>,
     },
     /// Checks work/stepN, and again each time that you save a file
     Watch {
@@ -104,7 +109,7 @@ fn run(options: &Options) -> Result<u8> {
             println!("work/step{step} is {} now; ./just start {step} begins anew", aside.display());
             Ok(0)
         }
-        Command::Check { step, bin, from } => {
+        Command::Check { step, bin, from, seed } => {
             let exercise = Exercise::read(&checkout, *step)?;
             let program = match bin {
                 Some(program) => program.canonicalize().with_context(|| format!("{program:?}"))?,
@@ -112,7 +117,8 @@ fn run(options: &Options) -> Result<u8> {
             };
             let from = from.unwrap_or(*step);
             let mut vm = start_vm(&program)?;
-            let outcomes = Grading { exercise: &exercise, program, from }.grade(&mut vm)?;
+            let seed = seed.unwrap_or_else(draw::new_seed);
+            let outcomes = Grading { exercise: &exercise, program, from, seed }.grade(&mut vm)?;
             if bin.is_none() {
                 progress.take(*step, &outcomes.tasks);
                 progress.write(&checkout)?;
@@ -168,6 +174,8 @@ fn watch(checkout: &Path, step: u8) -> Result<u8> {
     let exercise = Exercise::read(checkout, step)?;
     let watch = Watch::on(&place::directory(checkout, step))?;
     let mut vm = None;
+    // An image that the checks have made stays in the VM, and has what was drawn for it.
+    let seed = draw::new_seed();
     loop {
         match build::build(checkout, step) {
             Ok(program) => {
@@ -178,7 +186,7 @@ fn watch(checkout: &Path, step: u8) -> Result<u8> {
                         vm
                     }
                 };
-                let grading = Grading { exercise: &exercise, program, from: step };
+                let grading = Grading { exercise: &exercise, program, from: step, seed };
                 let outcomes = grading.grade(vm)?;
                 let mut progress = Progress::read(checkout)?;
                 progress.take(step, &outcomes.tasks);

@@ -9,7 +9,7 @@ use clap::Parser;
 use shared::{Error, Explain};
 use tests::checks::engine::{Engine, set_patience};
 use tests::checks::machine::Machine;
-use tests::checks::{self, Check, fixture};
+use tests::checks::{self, Check, draw, fixture};
 use tests::report::{Plan, Report};
 
 #[derive(Parser)]
@@ -22,6 +22,10 @@ struct Options {
     /// How long a check waits for what does not come
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     patience: u64,
+
+    /// What the checks put in is drawn from this number
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    seed: u64,
 
     /// Only the checks of these names, in this order
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
@@ -58,6 +62,7 @@ fn run(options: &Options) -> Result<u8, Error> {
     }
     env::set_current_dir("/slipway").explain("enter /slipway")?;
     set_patience(options.patience);
+    draw::set_seed(options.seed);
     fixture::prepare().explain("make the files of the checks")?;
     let mut failed = false;
     for (number, plan) in options.plan.iter().enumerate() {

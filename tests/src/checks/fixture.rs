@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::mount::{MsFlags, mount};
 
 use super::engine::Caller;
-use super::samples;
+use super::{draw, samples};
 
 /// The default root filesystem, where the checks run.
 pub const ROOTFS: &str = "/slipway/rootfs";
@@ -17,10 +17,15 @@ pub const ROOTFS: &str = "/slipway/rootfs";
 /// A cgroup that belongs to ada, as systemd's user@1000.service does.
 const DELEGATED: &str = "/sys/fs/cgroup/ada";
 
-/// Is in the file /fixture/where on the host.
-pub const OUTSIDE: &str = "on the host";
-/// Is in the file /fixture/where of the root filesystem.
-pub const INSIDE: &str = "in the root filesystem";
+/// What is in the file /fixture/where on the host.
+pub fn outside() -> String {
+    draw::word("on the host")
+}
+
+/// What is in the file /fixture/where of the root filesystem.
+pub fn inside() -> String {
+    draw::word("in the root filesystem")
+}
 
 /// Makes the files, again if need be. The machine must be the VM.
 pub fn prepare() -> io::Result<()> {
@@ -29,7 +34,7 @@ pub fn prepare() -> io::Result<()> {
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)?;
     // mount(8) keeps its notes there, and would make it in the middle of a check.
     fs::create_dir_all("/run/mount")?;
-    for (root, place) in [("/", OUTSIDE), (ROOTFS, INSIDE)] {
+    for (root, place) in [("/", outside()), (ROOTFS, inside())] {
         let root = Path::new(root);
         let put = |name: &str, mode: u32, text: &[u8]| {
             let path = root.join(name);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
+use super::draw;
 use super::engine::{Engine, Outcome};
 use super::failure::{Verdict, equal, require};
 use super::fixture::ROOTFS;
@@ -55,7 +56,20 @@ fn same_process(engine: &Engine) -> Verdict {
 }
 
 fn arguments(engine: &Engine) -> Verdict {
-    let args = ["", "a b", "it's", "\"quoted\"", "line\nbreak", "-x", "--", "--help", "$HOME", "*"];
+    let drawn = draw::word("word");
+    let args = [
+        "",
+        "a b",
+        "it's",
+        "\"quoted\"",
+        "line\nbreak",
+        "-x",
+        "--",
+        "--help",
+        "$HOME",
+        "*",
+        &drawn,
+    ];
     let expected: String =
         args.iter().map(|arg| format!("{}\n", arg.as_bytes().escape_ascii())).collect();
     engine.run(["/bin/probe", "args"].into_iter().chain(args))?.ends_with(0)?.prints(&expected)?;

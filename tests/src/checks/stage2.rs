@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::draw;
 use super::engine::{Caller, Engine, Outcome, called_by};
 use super::failure::{Verdict, require};
 
@@ -21,8 +22,9 @@ fn default_hostname(engine: &Engine) -> Verdict {
 }
 
 fn hostname(engine: &Engine) -> Verdict {
-    let outcome = engine.run(["--hostname", "box-7", "/bin/uname", "-n"])?;
-    outcome.ends_with(0)?.prints("box-7\n")?;
+    let name = draw::word("box");
+    let outcome = engine.run(["--hostname", &name, "/bin/uname", "-n"])?;
+    outcome.ends_with(0)?.prints(&format!("{name}\n"))?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::engine::{Engine, Outcome};
 use super::failure::{Verdict, require};
-use super::fixture::{INSIDE, OUTSIDE, ROOTFS};
+use super::fixture::{ROOTFS, inside, outside};
 
 promises! { stage 3:
     root_directory "/ is the root filesystem"
@@ -26,23 +26,23 @@ fn root_directory(engine: &Engine) -> Verdict {
     let outcome = engine.run(["/bin/ls", "-a", "/"])?;
     let host = Outcome::of(host_command("ls -a rootfs"), b"")?;
     outcome.ends_with(0)?.prints(&host.stdout)?;
-    engine.run(WHERE)?.ends_with(0)?.prints(INSIDE)?;
+    engine.run(WHERE)?.ends_with(0)?.prints(&inside())?;
     Ok(())
 }
 
 fn no_way_up(engine: &Engine) -> Verdict {
     let outcome = engine.sh("cd / && cd .. && cd ../../.. && pwd && cat fixture/where")?;
-    outcome.ends_with(0)?.prints(&format!("/\n{INSIDE}"))?;
+    outcome.ends_with(0)?.prints(&format!("/\n{}", inside()))?;
     Ok(())
 }
 
 fn working_directory_is_root(engine: &Engine) -> Verdict {
-    engine.sh("pwd; cat fixture/where")?.ends_with(0)?.prints(&format!("/\n{INSIDE}"))?;
+    engine.sh("pwd; cat fixture/where")?.ends_with(0)?.prints(&format!("/\n{}", inside()))?;
     Ok(())
 }
 
 fn default_rootfs(engine: &Engine) -> Verdict {
-    engine.run(WHERE)?.ends_with(0)?.prints(INSIDE)?;
+    engine.run(WHERE)?.ends_with(0)?.prints(&inside())?;
     let mut elsewhere = engine.command(WHERE);
     elsewhere.current_dir("/tmp");
     Outcome::of(elsewhere, b"")?.ends_with(125)?.complains_of(&["\"rootfs\"", "No such file"])
@@ -59,7 +59,7 @@ fn relative_rootfs(engine: &Engine) -> Verdict {
     for (directory, rootfs) in ways {
         let mut command = engine.command(["--rootfs", rootfs].into_iter().chain(WHERE));
         command.current_dir(directory);
-        Outcome::of(command, b"")?.ends_with(0)?.prints(INSIDE)?;
+        Outcome::of(command, b"")?.ends_with(0)?.prints(&inside())?;
     }
     Ok(())
 }
@@ -91,8 +91,8 @@ fn rootfs_is_a_file(engine: &Engine) -> Verdict {
 fn chroot_escape_works(engine: &Engine) -> Verdict {
     // That it is in the root filesystem at first, and on the host afterwards, is what makes it an
     // escape.
-    engine.run(WHERE)?.ends_with(0)?.prints(INSIDE)?;
-    engine.run(["/bin/probe", "escape", "/fixture/where"])?.ends_with(0)?.prints(OUTSIDE)?;
+    engine.run(WHERE)?.ends_with(0)?.prints(&inside())?;
+    engine.run(["/bin/probe", "escape", "/fixture/where"])?.ends_with(0)?.prints(&outside())?;
     Ok(())
 }
 

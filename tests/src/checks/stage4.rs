@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 
 use super::engine::{Engine, Outcome};
 use super::failure::{Failure, Verdict, equal, require};
-use super::fixture::{INSIDE, own};
+use super::fixture::{inside, own};
 use super::machine::Machine;
 use super::running::{Running, eventually};
 use super::stage0::early_moments;
@@ -125,13 +125,13 @@ fn host_mounts_unharmed(engine: &Engine) -> Verdict {
 }
 
 fn chroot_escape_fails(engine: &Engine) -> Verdict {
-    engine.run(["/bin/probe", "escape", "/fixture/where"])?.ends_with(0)?.prints(INSIDE)?;
+    engine.run(["/bin/probe", "escape", "/fixture/where"])?.ends_with(0)?.prints(&inside())?;
     Ok(())
 }
 
 fn old_root_is_gone(engine: &Engine) -> Verdict {
     let outcome = engine.sh("cat /proc/1/root/fixture/where /proc/1/cwd/fixture/where")?;
-    outcome.ends_with(0)?.prints(&[INSIDE; 2].concat())?;
+    outcome.ends_with(0)?.prints(&inside().repeat(2))?;
     Ok(())
 }
 

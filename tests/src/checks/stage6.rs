@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 
+use super::draw;
 use super::engine::{Engine, Outcome};
 use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::{ROOTFS, own};
@@ -78,16 +80,32 @@ fn not_kept(engine: &Engine) -> Verdict {
     outcome.ends_with(125)?.prints("")?.complains_of(&["memory.max", "reads \"max\""])
 }
 
-const ALL: [&str; 6] = ["--memory", "64M", "--cpus", "0.5", "--pids", "32"];
+/// Limits, as they are drawn: MiB, tenths of a processor, processes.
+fn drawn() -> [u32; 3] {
+    [draw::number("MiB", 40..=90), draw::number("tenths", 3..=7), draw::number("pids", 20..=60)]
+}
+
+/// All limits, as options.
+fn all() -> [&'static str; 6] {
+    static ALL: OnceLock<[String; 3]> = OnceLock::new();
+    let [memory, cpus, pids] = ALL.get_or_init(|| {
+        let [memory, tenths, pids] = drawn();
+        [format!("{memory}M"), format!("0.{tenths}"), pids.to_string()]
+    });
+    ["--memory", memory, "--cpus", cpus, "--pids", pids]
+}
 
 /// What stands in the files of a cgroup when these limits are set.
-const SET: [(&str, &str); 5] = [
-    ("memory.max", "67108864"),
-    ("memory.swap.max", "0"),
-    ("memory.oom.group", "1"),
-    ("cpu.max", "50000 100000"),
-    ("pids.max", "32"),
-];
+fn set() -> [(&'static str, String); 5] {
+    let [memory, tenths, pids] = drawn();
+    [
+        ("memory.max", (memory << 20).to_string()),
+        ("memory.swap.max", "0".into()),
+        ("memory.oom.group", "1".into()),
+        ("cpu.max", format!("{} 100000", tenths * 10_000)),
+        ("pids.max", pids.to_string()),
+    ]
+}
 
 /// Starts `probe catch` with options before it, and finds the cgroup of the command.
 fn start_in_cgroup(engine: &Engine, options: &[&str]) -> Result<(Running, PathBuf), Failure> {
@@ -113,7 +131,7 @@ fn made_by_engine(cgroup: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn limits_are_set(engine: &Engine) -> Verdict {
-    let (mut running, cgroup) = start_in_cgroup(engine, &ALL)?;
+    let (mut running, cgroup) = start_in_cgroup(engine, &all())?;
     all_stand(&running, &cgroup)?;
     running.close_stdin();
     running.ends_with(23)
@@ -123,7 +141,7 @@ fn limits_are_set(engine: &Engine) -> Verdict {
 fn all_stand(running: &Running, cgroup: &Path) -> Verdict {
     let groups = made_by_engine(cgroup)?;
     require(!groups.is_empty(), &running.tried, "a cgroup of its own", cgroup.display())?;
-    for (file, value) in SET {
+    for (file, value) in set() {
         let read = |group: &PathBuf| fs::read_to_string(group.join(file)).unwrap_or_default();
         let seen: Vec<String> = groups.iter().map(read).collect();
         let is_set = seen.iter().any(|seen| seen.trim() == value);
@@ -136,11 +154,12 @@ fn sees_its_limits(engine: &Engine) -> Verdict {
     let script = "cat /proc/self/cgroup; cd /sys/fs/cgroup
                   cat memory.max cpu.max pids.max; grep -c '^cgroup2 /sys/fs/cgroup cgroup2 ro,' /proc/mounts
                   (echo max > memory.max) 2>&1";
-    let outcome = engine.run(ALL.iter().copied().chain(["/bin/sh", "-c", script]))?;
-    outcome.ends_with(1)?.prints(
-        "0::/\n67108864\n50000 100000\n32\n1\n\
-         /bin/sh: can't create memory.max: Read-only file system\n",
-    )?;
+    let outcome = engine.run(all().into_iter().chain(["/bin/sh", "-c", script]))?;
+    let [memory, _, _, cpu, pids] = set().map(|(_, value)| value);
+    outcome.ends_with(1)?.prints(&format!(
+        "0::/\n{memory}\n{cpu}\n{pids}\n1\n\
+         /bin/sh: can't create memory.max: Read-only file system\n"
+    ))?;
     Ok(())
 }
 
@@ -255,9 +274,9 @@ fn fork_bomb(engine: &Engine) -> Verdict {
 
 fn together(engine: &Engine) -> Verdict {
     let script = "sleep 0.1 & wait; exit 9";
-    engine.run(ALL.iter().copied().chain(["/bin/sh", "-c", script]))?.ends_with(9)?;
-    let outcome = engine.run(ALL.iter().copied().chain(TOO_MUCH))?;
-    outcome.ends_with(137)?.complains_of(&["memory limit of 64 MiB"])
+    engine.run(all().into_iter().chain(["/bin/sh", "-c", script]))?.ends_with(9)?;
+    let outcome = engine.run(all().into_iter().chain(TOO_MUCH))?;
+    outcome.ends_with(137)?.complains_of(&[&format!("memory limit of {} MiB", drawn()[0])])
 }
 
 fn holds_against_root(engine: &Engine) -> Verdict {
@@ -271,7 +290,7 @@ fn holds_against_root(engine: &Engine) -> Verdict {
                   mount -o remount,bind,rw $group; for file in $group/*.max; do
                   echo max > $file; done; done 2>/dev/null; echo tried; read _; exit 24";
     let mut running =
-        Running::start(engine.command(ALL.iter().copied().chain(["/bin/sh", "-c", script])))?;
+        Running::start(engine.command(all().into_iter().chain(["/bin/sh", "-c", script])))?;
     running.says("tried")?;
     all_stand(&running, &cgroup_of(&running.inner()?.to_string())?)?;
     running.close_stdin();
@@ -288,7 +307,7 @@ fn other_deaths(engine: &Engine) -> Verdict {
 
 fn leaves_no_cgroup(engine: &Engine) -> Verdict {
     let machine = Machine::now();
-    let limited = |args: &[&str]| engine.run([&ALL, args].concat());
+    let limited = |args: &[&str]| engine.run([&all(), args].concat());
     limited(&["/bin/true"])?.ends_with(0)?;
     machine.is_unchanged()?;
     limited(&["/no/such/file"])?.ends_with(127)?;
@@ -303,7 +322,7 @@ fn leaves_no_cgroup(engine: &Engine) -> Verdict {
     let script = "mount -t cgroup2 none /tmp && mkdir -p /tmp/a/b/c; exit 4";
     limited(&["/bin/sh", "-c", script])?.ends_with(4)?;
     machine.is_unchanged()?;
-    let (mut running, _) = start_in_cgroup(engine, &ALL)?;
+    let (mut running, _) = start_in_cgroup(engine, &all())?;
     running.signal(Signal::SIGTERM)?;
     running.says("SIGTERM")?;
     running.close_stdin();

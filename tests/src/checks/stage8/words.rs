@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{bare, tool, whole, with_host_open};
 use crate::checks::engine::{Engine, Outcome};
 use crate::checks::failure::{Verdict, equal, require};
-use crate::checks::fixture::OUTSIDE;
+use crate::checks::fixture::outside;
 use crate::checks::samples;
 use crate::checks::terminal::Terminal;
 
@@ -195,7 +195,7 @@ fn workdir_through_open_file(engine: &Engine) -> Verdict {
         let command = engine.image(&["-w", &directory], &bare(engine)?, &["/bin/sh", "-c", script]);
         let outcome = Outcome::of(with_host_open(command, &[9, 10, 11, 12])?, b"")?;
         require(
-            !outcome.stdout.contains(OUTSIDE),
+            !outcome.stdout.contains(&outside()),
             &outcome.tried,
             "no file of the host's",
             &outcome.stdout,
