@@ -121,6 +121,12 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @progress: exercises
     exec cargo run --quiet --package exercises -- progress
 
+# Write what you have done to work/report.json and work/report.txt, to hand in
+[group('exercise')]
+[no-exit-message]
+@report: exercises
+    exec cargo run --quiet --package exercises -- report
+
 [private]
 [no-exit-message]
 @exercises:

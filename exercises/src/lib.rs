@@ -7,6 +7,7 @@ pub mod imports;
 pub mod manifest;
 pub mod place;
 pub mod progress;
+pub mod report;
 pub mod sheet;
 pub mod solution;
 pub mod starter;

@@ -7,12 +7,21 @@ use std::path::Path;
 use std::{fs, io};
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// All exercises, by step.
 #[derive(Debug, Default, Deserialize, Serialize, PartialEq)]
 pub struct Progress {
-    steps: BTreeMap<u8, Vec<Done>>,
+    steps: BTreeMap<u8, Begun>,
+}
+
+/// An exercise that was begun.
+#[derive(Debug, Default, Deserialize, Serialize, PartialEq)]
+pub struct Begun {
+    /// When it was checked last.
+    pub checked: Option<Timestamp>,
+    pub tasks: Vec<Done>,
 }
 
 /// How far a task is.
@@ -43,7 +52,8 @@ impl Progress {
     /// The file can't be read.
     pub fn read(checkout: &Path) -> Result<Progress> {
         match fs::read_to_string(checkout.join(FILE)) {
-            Ok(text) => serde_json::from_str(&text).with_context(|| format!("read {FILE}")),
+            Ok(text) => serde_json::from_str(&text)
+                .with_context(|| format!("{FILE} is damaged; without it all counts as not done")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Progress::default()),
             Err(error) => Err(error).with_context(|| format!("read {FILE}")),
         }
@@ -63,6 +73,11 @@ impl Progress {
         fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).context("write progress.json")
     }
 
+    /// The exercises that were begun.
+    pub fn steps(&self) -> impl Iterator<Item = (u8, &Begun)> {
+        self.steps.iter().map(|(step, begun)| (*step, begun))
+    }
+
     /// Takes over what a check has found.
     pub fn take(&mut self, step: u8, found: &[Done]) {
         for (task, Done { passed, checks, .. }) in
@@ -70,11 +85,12 @@ impl Progress {
         {
             (task.passed, task.checks) = (*passed, *checks);
         }
+        self.steps.entry(step).or_default().checked = Some(Timestamp::now());
     }
 
     /// The tasks of an exercise, of which there are `count`.
     pub fn tasks(&mut self, step: u8, count: usize) -> &mut Vec<Done> {
-        let tasks = self.steps.entry(step).or_default();
+        let tasks = &mut self.steps.entry(step).or_default().tasks;
         tasks.resize(count, Done::default());
         tasks
     }
@@ -83,7 +99,7 @@ impl Progress {
 impl Display for Progress {
     /// A line for each exercise that was begun: `step 4  ●●◐○○○  2 of 6 tasks`.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        for (step, tasks) in &self.steps {
+        for (step, Begun { tasks, .. }) in &self.steps {
             let sign = |task: &Done| match (task.is_whole(), task.passed) {
                 (true, _) => '●',
                 (_, 0) => '○',

@@ -9,7 +9,7 @@ use exercises::grade::Grading;
 use exercises::progress::Progress;
 use exercises::tasks::Exercise;
 use exercises::watch::Watch;
-use exercises::{build, place, solution};
+use exercises::{build, place, report, solution};
 use shared::Error;
 use tests::checks::draw;
 use tests::vm::Vm;
@@ -74,6 +74,8 @@ enum Command {
     },
     /// Shows what is done
     Progress,
+    /// Writes what is done to work/report.json and work/report.txt
+    Report,
 }
 
 /// A step that can be written: there is one before it.
@@ -91,7 +93,6 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<u8> {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
-    let mut progress = Progress::read(&checkout)?;
     match &options.command {
         Command::Start { step } => {
             match place::start(&checkout, *step)? {
@@ -120,6 +121,7 @@ fn run(options: &Options) -> Result<u8> {
             let seed = seed.unwrap_or_else(draw::new_seed);
             let outcomes = Grading { exercise: &exercise, program, from, seed }.grade(&mut vm)?;
             if bin.is_none() {
+                let mut progress = Progress::read(&checkout)?;
                 progress.take(*step, &outcomes.tasks);
                 progress.write(&checkout)?;
             }
@@ -128,6 +130,7 @@ fn run(options: &Options) -> Result<u8> {
         Command::Watch { step } => watch(&checkout, *step),
         Command::Hint { step, task } => {
             let exercise = Exercise::read(&checkout, *step)?;
+            let mut progress = Progress::read(&checkout)?;
             let tasks = progress.tasks(*step, exercise.tasks.len());
             let number = task.or_else(|| Some(tasks.iter().position(|task| !task.is_whole())? + 1));
             let Some(number) = number else {
@@ -140,6 +143,11 @@ fn run(options: &Options) -> Result<u8> {
             println!("Task {number}: {}", task.title);
             for (count, hint) in (1..).zip(&task.hints).take(*shown) {
                 println!("\nHint {count} of {}: {}", task.hints.len(), hint.trim());
+            }
+            if *shown == task.hints.len() {
+                println!(
+                    "\nThat is the last. ./just solution {step} {number} shows how the reference does it."
+                );
             }
             progress.write(&checkout)?;
             Ok(0)
@@ -159,7 +167,12 @@ fn run(options: &Options) -> Result<u8> {
             Ok(0)
         }
         Command::Progress => {
-            print!("{progress}");
+            print!("{}", Progress::read(&checkout)?);
+            Ok(0)
+        }
+        Command::Report => {
+            print!("{}", report::write(&checkout, &Progress::read(&checkout)?)?);
+            println!("\nThis is in work/report.txt, and in work/report.json for a program.");
             Ok(0)
         }
     }
