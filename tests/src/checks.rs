@@ -33,6 +33,7 @@ pub mod images;
 pub mod machine;
 pub mod running;
 pub mod samples;
+pub mod setup;
 pub mod terminal;
 
 mod stage0;

@@ -4,5 +4,6 @@ pub mod doctor;
 pub mod lesson;
 pub mod report;
 pub mod snapshots;
+pub mod surveys;
 pub mod trace;
 pub mod vm;

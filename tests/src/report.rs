@@ -161,8 +161,7 @@ impl Display for Report {
         let mark = if self.failure.is_some() { "FAIL" } else { "ok" };
         write!(f, "{mark:>4}  {}  {}", self.stage, self.promise)?;
         let Some(failure) = &self.failure else { return Ok(()) };
-        write!(f, " ({})\n        tried     {}", self.name, failure.tried)?;
-        write!(f, "\n        expected  {}\n        seen      {}", failure.expected, failure.seen)
+        write!(f, " ({})\n{failure}", self.name)
     }
 }
 

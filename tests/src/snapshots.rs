@@ -31,7 +31,8 @@ impl Snapshots {
         self.compare(&format!("control-{stage}"), &texts.collect::<String>());
     }
 
-    fn compare(&mut self, name: &str, text: &str) {
+    /// Compares a text with the snapshot of this name.
+    pub fn compare(&mut self, name: &str, text: &str) {
         let mut settings = insta::Settings::new();
         settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"));
         settings.set_prepend_module_to_snapshot(false);

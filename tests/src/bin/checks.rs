@@ -1,14 +1,13 @@
 //! Puts programs to the checks, inside the VM. On the host `./just verify` calls it.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use std::{env, fs};
 
 use clap::Parser;
 use shared::{Error, Explain};
-use tests::checks::engine::{Engine, set_patience};
+use tests::checks::engine::Engine;
 use tests::checks::machine::Machine;
+use tests::checks::setup::{begin, find};
 use tests::checks::{self, Check, draw, fixture};
 use tests::report::{Plan, Report};
 
@@ -54,16 +53,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<u8, Error> {
-    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").explain("read the hostname")?;
-    if hostname.trim() != "slipway-vm" {
-        return Err(Error::new(
-            "the checks change the machine that they run on: use ./just verify",
-        ));
-    }
-    env::set_current_dir("/slipway").explain("enter /slipway")?;
-    set_patience(options.patience);
     draw::set_seed(options.seed);
-    fixture::prepare().explain("make the files of the checks")?;
+    begin(options.patience)?;
     let mut failed = false;
     for (number, plan) in options.plan.iter().enumerate() {
         let caller = plan.called_by.user();
@@ -99,12 +90,4 @@ fn put_to(check: &Check, engine: &Engine, plan: usize) -> Report {
         shown: engine.take_shown(),
         seconds: start.elapsed().as_secs_f64(),
     }
-}
-
-/// The program's file: a path as it is, a name looked up on PATH.
-fn find(program: &str) -> Result<PathBuf, Error> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let places = env::split_paths(&path).map(|place| place.join(program));
-    let found = places.chain([PathBuf::from(program)]).find(|file| file.is_file());
-    found.ok_or_else(|| Error::new(format!("there is no program {program:?} in the VM")))
 }

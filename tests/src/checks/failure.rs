@@ -1,6 +1,6 @@
 //! A promise that was not kept, as a learner needs to read it.
 
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display};
 use std::io;
 
 use nix::errno::Errno;
@@ -27,6 +27,15 @@ impl Failure {
     /// A call of the check's own that failed: the check itself or the VM is at fault.
     fn of_the_check(error: impl Display) -> Failure {
         Failure::new("the check's own preparations", "that they succeed", error)
+    }
+}
+
+impl Display for Failure {
+    /// Three lines, below the one that says what it is about.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Failure { tried, expected, seen } = self;
+        write!(f, "        tried     {tried}")?;
+        write!(f, "\n        expected  {expected}\n        seen      {seen}")
     }
 }
 

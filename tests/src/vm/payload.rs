@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
 /// The tests crate's programs that go into the VM when they are there, beside the runner's own.
-const PROGRAMS: [&str; 3] = ["checks", "probe", "trace"];
+const PROGRAMS: [&str; 4] = ["checks", "probe", "survey", "trace"];
 
 /// The guest's part of the runner; without it there is nobody to run a command.
 const GUEST: &str = "vm-guest";

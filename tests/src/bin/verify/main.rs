@@ -1,0 +1,155 @@
+//! Runs the checks and makes the surveys in the VM, and says what came of them.
+
+use std::collections::VecDeque;
+use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard};
+use std::thread;
+use std::time::Instant;
+
+use shared::Error;
+use tests::checks::LAST_STAGE;
+use tests::report::{Plan, Report};
+use tests::surveys::{self, Survey};
+use tests::vm::{Command, Outcome, Stream, Vm};
+
+use options::{Options, Subject};
+use tally::Tally;
+
+mod options;
+mod tally;
+
+/// VMs at a time, so that a whole run keeps two cores busy.
+const VMS: usize = 2;
+
+/// How long a negative control waits for what does not come, in seconds. Most of them wait for that.
+const PATIENCE_OF_CONTROLS: &str = "8";
+
+fn main() -> ExitCode {
+    shared::main("verify", run)
+}
+
+fn run(options: &Options) -> Result<u8, Error> {
+    let jobs: VecDeque<Job> = match options.subject {
+        Some(Subject::Stage(stage)) => {
+            let mut plans = Plan::of_stage(stage);
+            if let Some(file) = options.program.as_ref().and_then(|file| file.file_name()) {
+                plans.iter_mut().for_each(|plan| plan.program = file.to_string_lossy().into());
+            }
+            plans.into_iter().map(|plan| Job::Checks { plan, control: false }).collect()
+        }
+        Some(Subject::Survey(survey)) if options.only.is_some() => {
+            let name = survey.name;
+            return Err(Error::new(format!(
+                "{name} is a survey, and has no checks: leave --only out"
+            )));
+        }
+        Some(Subject::Survey(survey)) => VecDeque::from([Job::Survey(survey)]),
+        None => {
+            // The longest first, so that both VMs end at about the same time.
+            let steps = (0..=LAST_STAGE).rev().flat_map(Plan::of_step);
+            let controls = (0..=LAST_STAGE).rev().map(Plan::control);
+            let checks = |control| move |plan| Job::Checks { plan, control };
+            let surveys = surveys::ALL.iter().filter(|_| options.only.is_none()).map(Job::Survey);
+            steps.map(checks(false)).chain(surveys).chain(controls.map(checks(true))).collect()
+        }
+    };
+    // For one subject a second VM would take longer to boot than it saves.
+    let vms = if options.subject.is_some() { 1 } else { VMS };
+    let tally = Tally::new(options.subject.is_some());
+    let (jobs, tally) = (Mutex::new(jobs), Mutex::new(tally));
+    thread::scope(|scope| {
+        let work = || work(options, &jobs, &tally);
+        let workers: Vec<_> = (0..vms).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
+    })?;
+    let Tally { passed, failed, .. } = *lock(&tally);
+    println!("VM: {passed} passed, {failed} failed, 0 skipped");
+    // A run that checked nothing has proven nothing.
+    match (passed, failed) {
+        (0, 0) => Err(Error::new("there is no check of this name")),
+        (_, 0) => Ok(0),
+        _ => Ok(1),
+    }
+}
+
+/// What a VM does at a time.
+enum Job {
+    /// A plan, and whether its checks must fail.
+    Checks {
+        plan: Plan,
+        control: bool,
+    },
+    Survey(&'static Survey),
+}
+
+/// Boots a VM and takes jobs until there are none left.
+fn work(options: &Options, jobs: &Mutex<VecDeque<Job>>, tally: &Mutex<Tally>) -> Result<(), Error> {
+    let mut vm = Vm::start_with(options.program.as_slice())?;
+    loop {
+        let Some(job) = lock(jobs).pop_front() else { return Ok(()) };
+        match job {
+            Job::Checks { plan, control } => {
+                let reports = run_checks(&mut vm, options, &plan, control, tally)?;
+                lock(tally).take(options, &plan, control, &reports);
+            }
+            Job::Survey(survey) => {
+                let start = Instant::now();
+                let text = run_survey(&mut vm, survey)?;
+                lock(tally).take_survey(survey, text.as_deref(), start.elapsed().as_secs_f64());
+            }
+        }
+    }
+}
+
+/// The survey's text; None if it failed, and has said why.
+fn run_survey(vm: &mut Vm, survey: &Survey) -> Result<Option<String>, Error> {
+    let mut text = String::new();
+    let command = Command::new(["survey", survey.name]);
+    let outcome = vm.run_lines(&command, &mut |stream, line| match stream {
+        Stream::Stdout => text += &format!("{line}\n"),
+        Stream::Stderr => eprintln!("survey {}: {line}", survey.name),
+    })?;
+    match outcome {
+        Outcome::Ended(0) => Ok(Some(text)),
+        Outcome::Ended(1) => Ok(None),
+        _ => Err(Error::new(format!("the survey {} did not come to its end", survey.name))),
+    }
+}
+
+fn run_checks(
+    vm: &mut Vm,
+    options: &Options,
+    plan: &Plan,
+    control: bool,
+    tally: &Mutex<Tally>,
+) -> Result<Vec<Report>, Error> {
+    let mut argv = vec!["checks".to_string(), "--json".into(), plan.to_string()];
+    if control {
+        argv.extend(["--patience".into(), PATIENCE_OF_CONTROLS.into()]);
+    }
+    if let Some(name) = &options.only {
+        argv.extend(["--only".into(), name.clone()]);
+    }
+    let mut reports = Vec::new();
+    let outcome = vm.run_lines(&Command::new(argv), &mut |stream, line| match (
+        stream,
+        serde_json::from_str::<Report>(line),
+    ) {
+        (Stream::Stdout, Ok(report)) => {
+            if lock(tally).live {
+                println!("{report}");
+            }
+            reports.push(report);
+        }
+        _ if control => {}
+        _ => eprintln!("{}: {line}", plan.title()),
+    })?;
+    match outcome {
+        Outcome::Ended(0 | 1) => Ok(reports),
+        _ => Err(Error::new(format!("the checks {plan} did not come to their end"))),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no worker panicked")
+}

@@ -1,0 +1,56 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Parser;
+use tests::checks::LAST_STAGE;
+use tests::surveys::{self, Survey};
+
+/// Runs the checks in a throw-away VM
+///
+/// With a stage: its checks on its own step. With a survey: that, which puts all steps to the same
+/// probes and is held to its snapshot. Without either: all steps, each with its own stage's checks
+/// and those of the stages before it; all surveys; then the negative controls, each stage's checks
+/// on the step before, which must not pass them.
+#[derive(Parser)]
+#[command(version, after_help = after_help())]
+pub struct Options {
+    /// The stage to check, or the survey to make
+    #[arg(value_name = "STAGE|SURVEY")]
+    pub subject: Option<Subject>,
+
+    /// Put another program to the stage's checks than the step itself; in a survey it takes the
+    /// place of the step that has its file's name
+    #[arg(long, value_name = "FILE", requires = "subject")]
+    pub program: Option<PathBuf>,
+
+    /// Only the check of this name
+    #[arg(long, value_name = "NAME")]
+    pub only: Option<String>,
+}
+
+/// What to put to the test.
+#[derive(Clone, Copy)]
+pub enum Subject {
+    Stage(u8),
+    Survey(&'static Survey),
+}
+
+impl FromStr for Subject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Subject, String> {
+        let stage = text.parse().ok().filter(|stage| *stage <= LAST_STAGE).map(Subject::Stage);
+        stage.or(surveys::named(text).map(Subject::Survey)).ok_or_else(|| {
+            let names: Vec<&str> = surveys::ALL.iter().map(|survey| survey.name).collect();
+            format!("the stages are 0 to {LAST_STAGE}, the surveys: {}", names.join(", "))
+        })
+    }
+}
+
+fn after_help() -> String {
+    let survey = |survey: &Survey| format!("  {:10}  {}\n", survey.name, survey.promise);
+    let surveys: String = surveys::ALL.iter().map(survey).collect();
+    format!("Surveys:\n{surveys}\nINSTA_UPDATE=always accepts what is shown as snapshots.")
+}

@@ -1,0 +1,89 @@
+//! What came of it all: counted, told, and held to the snapshots.
+
+use tests::checks::{self, Check};
+use tests::report::{CalledBy, Plan, Report};
+use tests::snapshots::Snapshots;
+use tests::surveys::Survey;
+
+use crate::options::Options;
+
+/// What has come of the checks so far.
+#[derive(Default)]
+pub struct Tally {
+    /// Each check is told when it is over; otherwise only those that fail.
+    pub live: bool,
+    pub passed: usize,
+    pub failed: usize,
+    snapshots: Snapshots,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub fn new(live: bool) -> Tally {
+        Tally { live, ..Tally::default() }
+    }
+
+    /// Counts a job's reports, says what is wrong, and compares the snapshots.
+    pub fn take(&mut self, options: &Options, plan: &Plan, control: bool, reports: &[Report]) {
+        let (wrong, right): (Vec<_>, Vec<_>) =
+            reports.iter().partition(|report| report.failure.is_some() != control);
+        for report in &wrong {
+            match control {
+                true => println!("FAIL  passes on {}, and must not: {}", plan.program, report.name),
+                false if self.live => {}
+                false => println!("{report}"),
+            }
+        }
+        let seconds: f64 = reports.iter().map(|report| report.seconds).sum();
+        let (count, good) = (reports.len(), right.len());
+        let come = if control { "fail, as they must" } else { "pass" };
+        println!("{}: {good} of {count} checks {come} ({seconds:.0} s)", plan.title());
+        self.passed += good;
+        self.failed += wrong.len();
+        if options.only.is_none() {
+            let planned = checks::all().filter(|check| plan.has(check)).count();
+            if planned != count {
+                println!("FAIL  {} checks of {plan} did not report", planned - count);
+                self.failed += planned - count;
+            }
+        }
+        if options.only.is_none() && options.program.is_none() {
+            self.compare(plan, control, reports);
+        }
+    }
+
+    fn compare(&mut self, plan: &Plan, control: bool, reports: &[Report]) {
+        match control {
+            true => self.snapshots.controls(plan.step, reports),
+            // What everybody is shown, root's run has shown.
+            false => self.snapshots.shown(plan.step, reports, |report| {
+                let to_all = |check: &Check| check.name == report.name && check.only_for.is_none();
+                plan.called_by == CalledBy::Root || !checks::all().any(to_all)
+            }),
+        }
+        self.count_snapshots();
+    }
+
+    /// Counts a survey, and compares its text with the snapshot.
+    pub fn take_survey(&mut self, survey: &Survey, text: Option<&str>, seconds: f64) {
+        let name = survey.name;
+        match text {
+            Some(text) => self.snapshots.compare(name, text),
+            None => self.failed += 1,
+        }
+        let come = match (text, self.snapshots.broken) {
+            (None, _) => "fails, see above",
+            (_, 0) => "as its snapshot",
+            _ => "not as its snapshot",
+        };
+        let mark = if text.is_some() && self.snapshots.broken == 0 { "" } else { "FAIL  " };
+        println!("{mark}survey {name}: {come} ({seconds:.0} s)");
+        self.count_snapshots();
+    }
+
+    fn count_snapshots(&mut self) {
+        let Snapshots { kept, broken } = std::mem::take(&mut self.snapshots);
+        self.passed += kept;
+        self.failed += broken;
+    }
+}

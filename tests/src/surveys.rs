@@ -1,0 +1,82 @@
+//! Surveys: all steps put to the same probes, and what they say side by side, as a text that a
+//! snapshot holds and the book shows.
+//!
+//! Like the checks they make real containers and look at the machine, so they run in the VM only:
+//! binary `survey`, which `./just verify` calls.
+
+use crate::checks::failure::{Failure, Verdict};
+use crate::checks::machine::Machine;
+use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY, LAST_STAGE, fixture, setup};
+
+mod isolation;
+
+/// One text about all steps.
+pub struct Survey {
+    /// A short name, the snapshot's as well.
+    pub name: &'static str,
+    /// What the text tells, as one sentence.
+    pub promise: &'static str,
+    /// Makes the text. It runs in /slipway as root, and leaves the machine as it was.
+    pub run: fn() -> Result<String, Failure>,
+}
+
+/// All surveys.
+pub const ALL: &[Survey] = &[Survey {
+    name: "isolation",
+    promise: "what a container of each step sees: its own, or the host's",
+    run: isolation::run,
+}];
+
+/// The survey of this name.
+pub fn named(name: &str) -> Option<&'static Survey> {
+    ALL.iter().find(|survey| survey.name == name)
+}
+
+/// Runs a survey on a machine that must be as before when it is over.
+pub fn conduct(survey: &Survey) -> Result<String, Failure> {
+    // What stays is made before: the callers' cgroups and stores, and the image that step 8 runs.
+    prepare()?;
+    let before = Machine::now();
+    let text = (survey.run)();
+    let unchanged = before.is_unchanged();
+    before.restore();
+    // A survey that failed half-way may have left anything: its own failure says more.
+    let text = text?;
+    unchanged.map(|()| text)
+}
+
+fn prepare() -> Verdict {
+    for caller in [Caller::Ada, Caller::Root] {
+        engine(LAST_STAGE, caller)?.fetch_rootfs();
+    }
+    Ok(())
+}
+
+/// A step as this caller calls it. The root filesystem is the caller's from now on, until an engine
+/// of somebody else's is asked for.
+pub fn engine(step: u8, caller: Caller) -> Result<Engine, Failure> {
+    fixture::hand_over(caller)?;
+    let program = format!("step{step}");
+    let file = setup::find(&program)
+        .map_err(|error| Failure::new(&program, "a program to survey", error))?;
+    Ok(Engine::new(file, step, caller))
+}
+
+/// Every step with everybody who can call it: root all of them, then ada those that she can.
+pub fn columns() -> impl Iterator<Item = (u8, Caller)> {
+    let root = (0..=LAST_STAGE).map(|step| (step, Caller::Root));
+    root.chain((FIRST_FOR_ORDINARY..=LAST_STAGE).map(|step| (step, Caller::Ada)))
+}
+
+/// A Markdown table: a line for each row, whose first cell is the row's name, and above them the
+/// names of the columns.
+pub fn table(corner: &str, rows: &[Vec<String>]) -> String {
+    let names = columns().map(|(step, caller)| match caller {
+        Caller::Root => format!("{step}"),
+        Caller::Ada => format!("{step} by ada"),
+    });
+    let head: Vec<String> = [corner.to_string()].into_iter().chain(names).collect();
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let rule = format!("|{}\n", "---|".repeat(head.len()));
+    rows.iter().fold(line(&head) + &rule, |text, row| text + &line(row))
+}
