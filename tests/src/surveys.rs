@@ -8,7 +8,11 @@ use crate::checks::failure::{Failure, Verdict};
 use crate::checks::machine::Machine;
 use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY, LAST_STAGE, fixture, setup};
 
+mod attacks;
 mod isolation;
+
+/// The first step that has --memory, --cpus and --pids.
+const FIRST_WITH_LIMITS: u8 = 6;
 
 /// One text about all steps.
 pub struct Survey {
@@ -21,11 +25,18 @@ pub struct Survey {
 }
 
 /// All surveys.
-pub const ALL: &[Survey] = &[Survey {
-    name: "isolation",
-    promise: "what a container of each step sees: its own, or the host's",
-    run: isolation::run,
-}];
+pub const ALL: &[Survey] = &[
+    Survey {
+        name: "isolation",
+        promise: "what a container of each step has of its own, and what is the host's",
+        run: isolation::run,
+    },
+    Survey {
+        name: "attacks",
+        promise: "which small attacks on the host work in each step, and what stops the others",
+        run: attacks::run,
+    },
+];
 
 /// The survey of this name.
 pub fn named(name: &str) -> Option<&'static Survey> {
@@ -73,10 +84,18 @@ pub fn columns() -> impl Iterator<Item = (u8, Caller)> {
 pub fn table(corner: &str, rows: &[Vec<String>]) -> String {
     let names = columns().map(|(step, caller)| match caller {
         Caller::Root => format!("{step}"),
-        Caller::Ada => format!("{step} by ada"),
+        Caller::Ada => format!("{step}, ada"),
     });
     let head: Vec<String> = [corner.to_string()].into_iter().chain(names).collect();
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let rule = format!("|{}\n", "---|".repeat(head.len()));
     rows.iter().fold(line(&head) + &rule, |text, row| text + &line(row))
+}
+
+/// The limits that the steps which have some are given.
+pub fn limits(engine: &Engine) -> Vec<&'static str> {
+    match engine.step >= FIRST_WITH_LIMITS {
+        true => vec!["--memory", "64M", "--cpus", "0.2", "--pids", "16"],
+        false => Vec::new(),
+    }
 }

@@ -6,6 +6,7 @@
 //!     {{#module layer::sparse}}        a whole new module, folded
 //!     {{#diff}}                        what the step adds to the one before
 //!     {{#output step4-mount_table}}    a snapshot that a check holds
+//!     {{#table isolation WHAT IT SAYS}}  the same for a snapshot that is a table
 //!
 //! and drawings: a code block of the kind `svgbob`, with what it shows in words after that.
 
@@ -21,6 +22,7 @@ use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use crate::drawing;
 use crate::highlight::escape;
 use crate::listing::{self, Piece};
+use crate::table;
 use sources::{File, Sources};
 
 pub struct Directives {
@@ -67,7 +69,11 @@ impl Directives {
     /// `more` items stand in the same block.
     fn html(&self, step: Option<u8>, directive: &str, more: &[&str]) -> Result<String> {
         if let Some(name) = directive.strip_prefix("output ") {
-            return self.output(name.trim());
+            return Ok(format!("```text\n{}\n```\n", self.snapshot(name.trim())?.trim_end()));
+        }
+        if let Some(words) = directive.strip_prefix("table ") {
+            let (name, about) = words.trim().split_once(' ').context("it needs words")?;
+            return table::html(about, &self.snapshot(name)?);
         }
         let number = step.context("only a step's chapter, stepN.md, can show code")?;
         let step = self.sources.step(number)?;
@@ -114,12 +120,12 @@ impl Directives {
         Ok(html)
     }
 
-    fn output(&self, name: &str) -> Result<String> {
+    /// The text that a snapshot holds.
+    fn snapshot(&self, name: &str) -> Result<String> {
         let path = self.checkout.join("tests/snapshots").join(name).with_extension("snap");
         let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
         // The snapshot's own head ends with the second line of dashes.
-        let text = text.splitn(3, "---\n").nth(2).context("it is no snapshot")?;
-        Ok(format!("```text\n{}\n```\n", text.trim_end()))
+        text.splitn(3, "---\n").nth(2).map(str::to_string).context("it is no snapshot")
     }
 }
 

@@ -8,6 +8,7 @@ mod highlight;
 mod links;
 mod listing;
 mod source_pages;
+mod table;
 
 use std::path::Path;
 use std::process::ExitCode;

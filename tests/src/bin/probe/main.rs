@@ -9,9 +9,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
-use nix::unistd::{
-    Gid, Uid, chdir, chroot, execv, geteuid, getpid, getppid, getuid, mkdir, setgid, setuid,
-};
+use nix::unistd::{Gid, Uid, execv, geteuid, getpid, getppid, getuid, pause, setgid, setuid};
+
+mod attacks;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
@@ -26,12 +26,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "exit" => std::process::exit(text(1).parse()?),
         "kill" => die_of(text(1).parse()?)?,
         "crash" => crash(),
-        "escape" => print!("{}", escape(text(1))?),
+        "escape" => print!("{}", attacks::escape(text(1))?),
         "devices" => devices()?,
         "pty" => println!("{}", pseudo_terminal()?),
         "as" => return Err(become_and_execute(text(1).parse()?, &args[2..]).into()),
         "ids" => println!("real {}, effective {}", getuid(), geteuid()),
         "allocate" => allocate(text(1).parse()?),
+        "hold" => attacks::hold(text(1).parse()?),
+        "fork" => attacks::fork_many(text(1).parse()?)?,
+        "connect" => attacks::connect(text(1))?,
+        "type" => attacks::type_in(text(1))?,
         "spin" => spin(),
         "queue" => println!("{}", if has_queue(text(1).parse()?) { "there" } else { "none" }),
         other => return Err(format!("probe has no {other:?}").into()),
@@ -102,7 +106,7 @@ fn catch(status: i32) -> nix::Result<()> {
 fn idle() {
     println!("pid={}", getpid());
     loop {
-        nix::unistd::pause();
+        pause();
     }
 }
 
@@ -133,23 +137,6 @@ fn crash() {
     // SAFETY: none: that is the point. The kernel answers with SIGSEGV, to a process 1 as well.
     unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };
     let _ = raise(Signal::SIGABRT);
-}
-
-/// Climbs out of a chroot, then reads a file: the second chroot leaves the working directory above
-/// the new root, where ".." goes on to the real one (chroot(2), "this call does not change the
-/// current working directory").
-fn escape(path: &str) -> Result<String, Box<dyn std::error::Error>> {
-    let _ = mkdir("/tmp/escape", nix::sys::stat::Mode::S_IRWXU);
-    let result = (|| {
-        chroot("/tmp/escape")?;
-        for _ in 0..64 {
-            chdir("..")?;
-        }
-        chroot(".")
-    })();
-    result?;
-    let text = fs::read_to_string(path);
-    Ok(text?)
 }
 
 /// The entries of /dev: kind, numbers, mode, name, target.

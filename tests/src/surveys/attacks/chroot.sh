@@ -1,0 +1,1 @@
+/bin/probe escape "$1"

@@ -1,0 +1,4 @@
+mkdir /tmp/mnt
+mount -t tmpfs none /tmp/mnt
+echo there
+read -r line

@@ -1,0 +1,1 @@
+/bin/probe fork 24
