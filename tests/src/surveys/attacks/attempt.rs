@@ -87,7 +87,7 @@ impl Ending {
     }
 }
 
-/// The name of the first error that a complaint is about.
+/// The name of the error that a complaint is about, by its text or, as the probe says it, by the name.
 fn error(complaints: &str) -> Option<&'static str> {
     const NAMES: [(&str, &str); 6] = [
         ("Operation not permitted", "EPERM"),
@@ -97,7 +97,9 @@ fn error(complaints: &str) -> Option<&'static str> {
         ("Bad file descriptor", "EBADF"),
         ("Resource temporarily unavailable", "EAGAIN"),
     ];
-    NAMES.into_iter().find(|(text, _)| complaints.contains(text)).map(|(_, name)| name)
+    let is_about =
+        |(text, name): &(&str, &str)| complaints.contains(text) || complaints.contains(name);
+    NAMES.into_iter().find(is_about).map(|(_, name)| name)
 }
 
 /// The processes of a process group, all over the machine.
