@@ -1,7 +1,6 @@
 //! Behaviour checks of every stage, the VM they run in, and the tools around them.
 pub mod checks;
 pub mod doctor;
-pub mod lesson;
 pub mod report;
 pub mod snapshots;
 pub mod surveys;

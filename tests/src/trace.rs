@@ -4,8 +4,11 @@ mod line;
 
 use std::collections::HashSet;
 
-use crate::lesson::{self, FORKS};
+use calls::TABLE;
 use line::{Line, What};
+
+/// fork and its younger relatives: which one it is depends on the C library.
+const FORKS: &[&str] = &["fork", "vfork", "clone", "clone3"];
 
 /// Calls with pids among their arguments.
 const WITH_PIDS: [&str; 7] = ["wait4", "waitid", "kill", "tkill", "tgkill", "pidfd_open", "write"];
@@ -22,8 +25,7 @@ pub struct Style {
 /// Tells what `strace -f -y -o` wrote: one line a system call, with the chapter that explains it.
 pub fn tell(log: &str, style: Style) -> String {
     let lines = line::parse(log);
-    let pids = lines.iter().map(|line| line.pid.as_str()).collect();
-    let mut story = Story { style, pids, processes: Vec::new(), forks: Vec::new() };
+    let mut story = Story::of(&lines, style);
     let mut text = "chapter  process      system call\n".to_owned();
     for line in &lines {
         if let Some(told) = story.tell(line) {
@@ -32,6 +34,29 @@ pub fn tell(log: &str, style: Style) -> String {
         }
     }
     text
+}
+
+/// A system call that a step has made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    pub name: String,
+    pub arguments: String,
+}
+
+/// What the step itself did, in order: neither its caller before it, nor the command after it.
+pub fn own_calls(log: &str) -> Vec<Call> {
+    let lines = line::parse(log);
+    let mut story = Story::of(&lines, Style::default());
+    let mut calls = Vec::new();
+    for line in &lines {
+        let index = story.process(&line.pid);
+        let What::Call { name, arguments, result } = &line.what else { continue };
+        if story.processes[index].life == Life::Step {
+            calls.push(Call { name: name.clone(), arguments: arguments.clone() });
+        }
+        story.follow(index, name, result);
+    }
+    calls
 }
 
 struct Story<'a> {
@@ -62,14 +87,19 @@ enum Life {
     CommandsChild,
 }
 
-impl Story<'_> {
+impl<'a> Story<'a> {
+    fn of(lines: &'a [Line], style: Style) -> Story<'a> {
+        let pids = lines.iter().map(|line| line.pid.as_str()).collect();
+        Story { style, pids, processes: Vec::new(), forks: Vec::new() }
+    }
+
     fn tell(&mut self, line: &Line) -> Option<String> {
         let index = self.process(&line.pid);
         let life = self.processes[index].life;
         match &line.what {
             What::Call { name, arguments, result } => {
                 self.follow(index, name, result);
-                let chapters = lesson::chapters(name, arguments);
+                let chapters = TABLE.chapters(name, arguments);
                 let told = self.style.all || (life == Life::Step && !chapters.is_empty());
                 told.then(|| self.call(index, &chapters, name, arguments, result))
             }

@@ -7,6 +7,8 @@
 //!     {{#diff}}                        what the step adds to the one before
 //!     {{#output step4-mount_table}}    a snapshot that a check holds
 //!     {{#table isolation WHAT IT SAYS}}  the same for a snapshot that is a table
+//!     {{#calls}}                       the system calls of this chapter; on another page all of them
+//!     {{#plumbing}}                    the calls that no chapter is about
 //!
 //! and drawings: a code block of the kind `svgbob`, with what it shows in words after that.
 
@@ -20,6 +22,7 @@ use mdbook_preprocessor::book::{Book, Chapter};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
 use crate::drawing;
+use crate::explained;
 use crate::highlight::escape;
 use crate::listing::{self, Piece};
 use crate::table;
@@ -56,7 +59,12 @@ impl Directives {
                     lines.next_if(|next| joins(line, next)).and_then(self::directive)
                 })
                 .collect();
-                let html = self.html(step, directive, &more);
+                let html = match (directive, step) {
+                    ("calls", Some(step)) => explained::of_chapter(step, &chapter.content),
+                    ("calls", None) => Ok(explained::of_book()),
+                    ("plumbing", _) => Ok(explained::plumbing()),
+                    _ => self.html(step, directive, &more),
+                };
                 out += &html.with_context(|| format!("in {{{{#{directive}}}}}"))?;
             } else {
                 out += &to_source_pages(line, &self.checkout);

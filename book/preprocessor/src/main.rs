@@ -4,6 +4,7 @@
 mod coverage;
 mod directives;
 mod drawing;
+mod explained;
 mod highlight;
 mod links;
 mod listing;
@@ -24,7 +25,7 @@ use sources::Sources;
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Only check that each chapter shows every line that its step adds
+    /// Only check that each chapter shows every line that its step adds, and explains its system calls
     #[arg(long)]
     check: bool,
 
@@ -50,7 +51,10 @@ fn run(options: &Options) -> Result<ExitCode> {
     if options.check {
         let coverage = coverage::Coverage::of(&book.join("src"), &sources)?;
         print!("{coverage}");
-        return Ok(if coverage.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        let wrong = explained::check(&book.join("src"))?;
+        wrong.iter().for_each(|line| println!("{line}"));
+        let whole = coverage.is_whole() && wrong.is_empty();
+        return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let mut driver = MDBook::load(&book).context("load the book")?;
     let directives = Directives::new(sources.clone(), checkout.clone());

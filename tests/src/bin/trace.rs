@@ -8,11 +8,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, id};
 
+use calls::TABLE;
 use clap::Parser;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use shared::{Error, Explain};
-use tests::lesson;
 use tests::trace::{Style, tell};
 
 /// Runs a step, then tells the system calls that matter, in order, with the chapters that explain them
@@ -69,7 +69,7 @@ fn strace(options: &Options, log: &File) -> Result<u8, Error> {
     ));
     if !options.all {
         // "?": not every machine has every call.
-        let calls: Vec<String> = lesson::calls().iter().map(|call| format!("?{call}")).collect();
+        let calls: Vec<String> = TABLE.names().iter().map(|call| format!("?{call}")).collect();
         strace.args(["-e", &format!("trace={}", calls.join(","))]);
     }
     let status = strace.arg("--").arg(&options.step).args(&options.args).status();

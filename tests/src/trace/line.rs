@@ -1,6 +1,6 @@
 //! The lines that strace(1) writes with -f and -o: each begins with a pid.
 
-use crate::lesson::FORKS;
+use super::FORKS;
 
 /// What one process did.
 #[derive(Debug, PartialEq)]
