@@ -9,6 +9,7 @@ use crate::checks::machine::Machine;
 use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY, LAST_STAGE, fixture, setup};
 
 mod attacks;
+mod calls;
 mod isolation;
 
 /// The first step that has --memory, --cpus and --pids.
@@ -35,6 +36,11 @@ pub const ALL: &[Survey] = &[
         name: "attacks",
         promise: "which small attacks on the host work in each step, and what stops the others",
         run: attacks::run,
+    },
+    Survey {
+        name: "calls",
+        promise: "the system calls that each step adds, and that its chapter explains them",
+        run: calls::run,
     },
 ];
 

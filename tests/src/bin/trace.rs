@@ -12,8 +12,10 @@ use calls::TABLE;
 use clap::Parser;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::getuid;
 use shared::{Error, Explain};
-use tests::trace::{Style, tell};
+use step5::subordinate::Subordinate;
+use tests::trace::{Call, Style, own_calls, tell};
 
 /// Runs a step, then tells the system calls that matter, in order, with the chapters that explain them
 #[derive(Parser)]
@@ -49,9 +51,27 @@ fn run(options: &Options) -> Result<u8, Error> {
         ));
     }
     let style = Style { all: options.all, colour: io::stderr().is_terminal() };
+    let log = String::from_utf8_lossy(&bytes);
     // After the command's own output, so that the two do not mix.
-    eprint!("\n{}", tell(&String::from_utf8_lossy(&bytes), style));
+    eprint!("\n{}", tell(&log, style));
+    if lost_its_ids(options, &log) {
+        let step = options.step.file_name().unwrap_or_default().display();
+        eprintln!(
+            "\nThis container has one id, as newuidmap has no privilege under a tracer. Root's has all ids, \
+             without newuidmap: ./just vm trace {step} …"
+        );
+    }
     Ok(status)
+}
+
+/// Whether the step made do with one id only because it was traced: without a tracer it would have
+/// used the caller's ranges.
+fn lost_its_ids(options: &Options, log: &str) -> bool {
+    let is_wanted = options.args.iter().any(|arg| arg == "single" || arg == "--userns=single");
+    let is_denied = |call: &Call| call.name == "write" && call.arguments.contains("/setgroups>");
+    !is_wanted
+        && own_calls(log).iter().any(is_denied)
+        && matches!(Subordinate::of(getuid()), Ok(Ok(_)))
 }
 
 /// Runs the step under strace and gives its exit status.

@@ -1,0 +1,192 @@
+//! What each step is told to do, under strace(1), and the system calls that it makes of that.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, id};
+use std::{fs, io};
+
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+
+use super::super::engine;
+use crate::checks::engine::{Outcome, memory_file, text};
+use crate::checks::failure::{Failure, require};
+use crate::checks::images::{Archive, Item};
+use crate::checks::running::{Running, eventually};
+use crate::checks::samples::{self, pipe};
+use crate::checks::terminal::Terminal;
+use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY};
+use crate::trace::{Call, own_calls};
+
+/// The first steps with a hostname, a user namespace, limits, `pull`, images to run.
+const HOSTNAME: u8 = 2;
+const USERNS: u8 = 5;
+const LIMITS: u8 = 6;
+const PULL: u8 = 7;
+const IMAGE: u8 = 8;
+
+/// Where cgroups are mounted.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// All that a step does when it does all that it can.
+pub fn of_step(step: u8) -> Result<Vec<Call>, Failure> {
+    let root = Runs { engine: engine(step, Caller::Root)? };
+    let stale = if step == LIMITS { Some(StaleGroup::make()?) } else { None };
+    let mut calls = root.stopped_and_ended()?;
+    drop(stale);
+    calls.extend(root.at_a_terminal()?);
+    if step == PULL {
+        calls.extend(root.pull()?);
+    }
+    if step >= FIRST_FOR_ORDINARY {
+        let ada = Runs { engine: engine(step, Caller::Ada)? };
+        calls.extend(ada.traced(ada.line(&ada.options()))?);
+    }
+    Ok(calls)
+}
+
+/// A group that a killed engine seems to have left, and its last process. That has next to no processor
+/// time, so it takes a moment to die.
+struct StaleGroup {
+    path: PathBuf,
+    process: Child,
+}
+
+impl StaleGroup {
+    fn make() -> Result<StaleGroup, Failure> {
+        let mut engine = Command::new("true").spawn()?;
+        engine.wait()?;
+        let path = PathBuf::from(format!("{CGROUPS}/{}{}", prefix()?, engine.id()));
+        fs::create_dir(&path)?;
+        fs::write(path.join("cpu.max"), "1000 100000")?;
+        let process = Command::new("sh").args(["-c", "while :; do :; done"]).spawn()?;
+        fs::write(path.join("cgroup.procs"), process.id().to_string())?;
+        Ok(StaleGroup { path, process })
+    }
+}
+
+impl Drop for StaleGroup {
+    fn drop(&mut self) {
+        // The engine that was started next has killed it. If it still dies, let it hurry: then the next
+        // one will remove the group.
+        let _ = fs::write(self.path.join("cpu.max"), "max");
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+struct Runs {
+    engine: Engine,
+}
+
+impl Runs {
+    /// The command line that runs a command.
+    fn line(&self, args: &[&str]) -> Vec<OsString> {
+        let start = self.engine.start_of_line(&self.engine.binary).into_iter().map(OsString::from);
+        start.chain(self.engine.rest_of_line(args)).collect()
+    }
+
+    /// All options that the step has, and a command.
+    fn options(&self) -> Vec<&'static str> {
+        // An ordinary user gets the same by `auto`, for under a tracer no set-user-ID program helps.
+        let userns = if self.engine.caller == Caller::Root { "single" } else { "auto" };
+        let options = [
+            (HOSTNAME, vec!["--hostname", "inside"]),
+            (USERNS, vec!["--userns", userns]),
+            (LIMITS, vec!["--memory", "64M", "--cpus", "0.5", "--pids", "32"]),
+            (IMAGE, vec!["--pull", "always", "--workdir", "/made/here", "--user", "0:0"]),
+        ];
+        let known = options.into_iter().filter(|(since, _)| *since <= self.engine.step);
+        known.flat_map(|(_, words)| words).chain(["true"]).collect()
+    }
+
+    /// The engine is told to stop, to go on, and to end.
+    fn stopped_and_ended(&self) -> Result<Vec<Call>, Failure> {
+        let log = memory_file()?;
+        let mut strace = self.strace(&log);
+        strace.args(self.line(&["sh", "-c", "echo ready; exec sleep 60"]));
+        // A group of its own, whose leader has its parent in ours: so a shell would see it stop.
+        strace.process_group(0);
+        let mut running = Running::start(strace)?;
+        running.says("ready")?;
+        let engine = running.inner()?;
+        kill(engine, Signal::SIGTSTP)?;
+        let (pid, stopped) = (format!("{engine} "), "--- stopped by SIGTSTP ---");
+        let says_so = |line: &str| line.starts_with(&pid) && line.ends_with(stopped);
+        let has_stopped = eventually(|| text(&log).is_ok_and(|log| log.lines().any(says_so)));
+        require(has_stopped, &running.tried, "an engine that stops as its command does", "none")?;
+        kill(engine, Signal::SIGCONT)?;
+        kill(engine, Signal::SIGTERM)?;
+        running.status()?;
+        Ok(own_calls(&text(&log)?))
+    }
+
+    /// A command at a terminal, with all options.
+    fn at_a_terminal(&self) -> Result<Vec<Call>, Failure> {
+        let log = memory_file()?;
+        let mut strace = self.strace(&log);
+        strace.args(self.line(&self.options()));
+        // The words of the shell's script, which ends with a word that the terminal shows.
+        let words = [strace.get_program()].into_iter().chain(strace.get_args());
+        let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        let script = "\"$@\"; echo all done".to_string();
+        let shell = ["/bin/sh".to_string(), "-c".into(), script, "sh".into()];
+        let mut terminal = Terminal::start(&self.engine, &[&shell[..], &words].concat())?;
+        terminal.wait_for("all done")?;
+        Ok(own_calls(&text(&log)?))
+    }
+
+    /// An image with a bit of everything, from a registry.
+    fn pull(&self) -> Result<Vec<Call>, Failure> {
+        let image = image()?;
+        self.traced([self.engine.binary.as_os_str(), "pull".as_ref(), image.as_ref()])
+    }
+
+    /// Traces a command line to its end, which must be a good one.
+    fn traced<S: AsRef<OsStr>>(
+        &self,
+        words: impl IntoIterator<Item = S>,
+    ) -> Result<Vec<Call>, Failure> {
+        let log = memory_file()?;
+        let mut strace = self.strace(&log);
+        strace.args(words);
+        Outcome::of(strace, b"")?.ends_with(0)?;
+        Ok(own_calls(&text(&log)?))
+    }
+
+    /// strace, which writes to this file, for a command line of the engine's caller. It is root's: so
+    /// set-user-ID programs keep their meaning (strace(1), -u).
+    fn strace(&self, log: &File) -> Command {
+        let mut strace = Command::new("/usr/bin/strace");
+        strace.args(["-f", "-y", "-s", "256", "-o"]);
+        strace.arg(format!("/proc/{}/fd/{}", id(), log.as_raw_fd()));
+        if self.engine.caller == Caller::Ada {
+            strace.args(["-u", "ada"]);
+        }
+        strace.arg("--");
+        strace
+    }
+}
+
+/// The start of the names that steps give their groups.
+fn prefix() -> io::Result<String> {
+    let namespace = fs::metadata("/proc/self/ns/pid")?.ino();
+    Ok(format!("slipway-{namespace}-"))
+}
+
+/// An image with two small layers; in the second there is one of each kind.
+fn image() -> Result<String, Failure> {
+    let attribute: &[(&str, &[u8])] = &[("SCHILY.xattr.user.note", b"a note")];
+    let layer = Archive::begin()
+        .directory("etc", 0o755)
+        .add("etc/note", Item { content: b"a file", pax: attribute, ..Item::default() })
+        .hardlink("etc/same", "etc/note")
+        .symlink("etc/link", "note")
+        .add("etc/pipe", pipe())
+        .file("etc/.wh.group", "");
+    samples::offer_tiny("calls", Value::Null, Some(layer))
+}
