@@ -120,7 +120,7 @@ impl Directives {
             } else if !file.diff.is_empty() {
                 let (plus, minus) = (count('+'), count('-'));
                 html += &format!(
-                    "<details><summary><code>{path}</code>: {plus} lines come, {minus} go</summary>\n<figure class=\"listing\">\n{}</figure>\n</details>\n",
+                    "<details><summary><code>{path}</code>: +{plus} −{minus} lines</summary>\n<figure class=\"listing\">\n{}</figure>\n</details>\n",
                     listing::diff(&file.diff)
                 );
             }

@@ -29,7 +29,8 @@ pub fn svg(drawing: &str, words: &str) -> Result<String> {
     let columns = drawing.lines().map(|line| line.chars().count()).max().unwrap_or_default();
     let size = (CELL.0 * (columns + 2), CELL.1 * (drawing.lines().count() + 1));
     let svg = svgbob::to_svg_with_override_size(&lines, &settings, size.0 as f32, size.1 as f32);
-    let svg = svg.replace("</svg>", &format!("{texts}</svg>"));
+    let view = format!("<svg viewBox=\"0 0 {} {}\" ", size.0, size.1);
+    let svg = svg.replacen("<svg ", &view, 1).replace("</svg>", &format!("{texts}</svg>"));
     // An empty line would end the HTML in the Markdown.
     let svg: Vec<&str> = svg.lines().filter(|line| !line.trim().is_empty()).collect();
     let svg = svg.join("\n");

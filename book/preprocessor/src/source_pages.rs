@@ -39,7 +39,7 @@ fn write_page(built: &Path, path: &Path, lines: &[String], chapter: &str) -> Res
     let lines: String = (1..)
         .zip(lines)
         .map(|(number, html)| {
-            format!("<span class=\"line\" id=\"L{number}\"><a href=\"#L{number}\">{number:4}</a> {html}</span>\n")
+            format!("<span class=\"line\" id=\"L{number}\"><a href=\"#L{number}\" tabindex=\"-1\">{number:4}</a> {html}</span>\n")
         })
         .collect();
     let html = PAGE
@@ -50,23 +50,26 @@ fn write_page(built: &Path, path: &Path, lines: &[String], chapter: &str) -> Res
     fs::write(&page, html).with_context(|| format!("write {page:?}"))
 }
 
-/// Themed as the reader has chosen in the book.
+/// Themed as the reader has chosen in the book. Without the class `js`, mdBook's style sheet takes every theme for the
+/// light one. The numbers of the lines are for the mouse: with the Tab key, some hundred of them would be in the way.
 const PAGE: &str = r#"<!DOCTYPE html>
 <html lang="en" class="light">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>PATH</title>
+<title>PATH - Slipway: build a container engine</title>
+<meta name="description" content="PATH, a source file of Slipway's container engine">
 <link rel="icon" href="ROOT/favicon.svg">
 <link rel="stylesheet" href="ROOT/css/variables.css">
 <link rel="stylesheet" href="ROOT/css/general.css">
+<link rel="stylesheet" href="ROOT/fonts/fonts.css">
 <link rel="stylesheet" href="ROOT/highlight.css" id="light">
 <link rel="stylesheet" href="ROOT/tomorrow-night.css" id="dark" disabled>
 <link rel="stylesheet" href="ROOT/theme/listing.css">
 <script>
 const theme = (localStorage.getItem("mdbook-theme") || "").replaceAll('"', "")
     || (matchMedia("(prefers-color-scheme: dark)").matches ? "navy" : "light");
-document.documentElement.className = theme;
+document.documentElement.className = `${theme} js`;
 const isDark = ["navy", "coal", "ayu"].includes(theme);
 document.getElementById("light").disabled = isDark;
 document.getElementById("dark").disabled = !isDark;
