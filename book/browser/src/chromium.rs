@@ -14,9 +14,6 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Debian's name of the program, and what others call it.
-const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-
 /// What is not answered by then never is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -49,7 +46,7 @@ pub struct Chromium {
 impl Chromium {
     pub fn start() -> Result<Chromium> {
         let program = program().context(
-            "Chromium is missing, or not on PATH; on Debian: sudo apt-get install chromium",
+            "no chromium on PATH; on Debian: sudo apt-get install chromium (on Ubuntu: sudo snap install chromium)",
         )?;
         let profile = tempfile::tempdir()?;
         let log = fs::File::create(profile.path().join("log"))?;
@@ -85,6 +82,7 @@ impl Chromium {
         for domain in ["Page", "Runtime", "Log", "Network"] {
             chromium.call(&format!("{domain}.enable"), json!({}))?;
         }
+        chromium.call("Page.setLifecycleEventsEnabled", json!({"enabled": true}))?;
         Ok(chromium)
     }
 
@@ -145,7 +143,5 @@ impl Drop for Chromium {
 
 fn program() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    let folders: Vec<PathBuf> = env::split_paths(&path).collect();
-    let mut places = NAMES.iter().flat_map(|name| folders.iter().map(move |at| at.join(name)));
-    places.find(|place| place.is_file())
+    env::split_paths(&path).map(|folder| folder.join("chromium")).find(|file| file.is_file())
 }

@@ -66,6 +66,8 @@ async ({ width, printed }) => {
     };
 
     await document.fonts.ready;
+    const moves = document.getAnimations().filter((one) => one instanceof CSSTransition);
+    await Promise.allSettled(moves.map((one) => one.finished));
     document.querySelectorAll("details").forEach((fold) => (fold.open = true));
     const elements = [...document.body.querySelectorAll("*")].filter(isShown);
 
@@ -120,6 +122,8 @@ async ({ width, printed }) => {
 
     const isFrame = document.body.matches(".sidebar-iframe-inner"); // the table of contents for those without scripts
     if (!isFrame && !document.title) fault(document.head, "has no title");
+    const isDark = luminance(ground(document.body)[0]) < 0.2;
+    if (!isFrame && !printed && isDark !== /coal|navy|ayu/.test(localStorage.getItem("mdbook-theme"))) fault(document.body, "is not as dark as its theme");
     if (!document.documentElement.lang) fault(document.documentElement, "does not say its language");
     if (!isFrame && !document.querySelector("meta[name=description]")?.content) fault(document.head, "has no description");
 
@@ -128,7 +132,7 @@ async ({ width, printed }) => {
         return element.localName + names;
     };
     const place = (element) => {
-        const text = element.textContent.trim().replace(/\s+/g, " ").slice(0, 40);
+        const text = element.localName === "svg" ? "" : element.textContent.trim().replace(/\s+/g, " ").slice(0, 40);
         const parent = element.parentElement ? `${name(element.parentElement)} > ` : "";
         return parent + name(element) + (text && ` "${text}"`);
     };

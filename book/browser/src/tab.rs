@@ -1,6 +1,8 @@
 //! What a reader does with the browser's tab: opens a page, looks at it, presses keys.
 
 use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -63,7 +65,9 @@ impl Tab {
         }
         loop {
             let event = self.chromium.event().context("the page is still loading")?;
-            if event["method"] == "Page.loadEventFired" {
+            // Not the end of another page's loading.
+            let about = &event["params"];
+            if about["name"] == "load" && about["loaderId"] == answer["loaderId"] {
                 return Ok(());
             }
             self.note(&event);
@@ -86,15 +90,15 @@ impl Tab {
         Ok(serde_json::from_value(self.value(expression)?)?)
     }
 
-    /// Waits until a JavaScript expression is true; whether it came to be.
+    /// Waits until a JavaScript expression is true; whether it came to be. Another page may come meanwhile.
     pub fn becomes(&mut self, expression: &str) -> Result<bool> {
-        let wait = format!(
-            "(async () => {{
-                for (let i = 0; i < 100 && !({expression}); i++) await new Promise((go) => setTimeout(go, 50));
-                return Boolean({expression});
-            }})()"
-        );
-        Ok(self.value(&wait)? == true)
+        for _ in 0..200 {
+            match self.value(&format!("Boolean({expression})")) {
+                Ok(Value::Bool(true)) => return Ok(true),
+                _ => thread::sleep(Duration::from_millis(50)),
+            }
+        }
+        Ok(false)
     }
 
     /// Presses a key and lets it go: `Tab`, `Enter`, or a character.
@@ -103,6 +107,7 @@ impl Tab {
             "Tab" => (9, ""),
             "Enter" => (13, "\r"),
             "Escape" => (27, ""),
+            "Home" => (36, ""),
             "ArrowRight" => (39, ""),
             character => (character.to_uppercase().bytes().next().unwrap_or_default(), character),
         };
