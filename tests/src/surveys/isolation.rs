@@ -8,7 +8,7 @@ use nix::unistd::{Pid, gethostname};
 use super::{columns, engine, limits, table};
 use crate::checks::Engine;
 use crate::checks::failure::Failure;
-use crate::checks::fixture::{INSIDE, OUTSIDE};
+use crate::checks::fixture::{inside, outside};
 use crate::checks::running::Running;
 
 /// What the container is asked: a line each, KEY=VALUE. The shell answers all of it itself, so that no other process is
@@ -102,8 +102,8 @@ fn hostname() -> String {
 /// What the fixture's file says that tells one root directory from the other.
 fn files(place: &str) -> &'static str {
     match place {
-        OUTSIDE => HOSTS,
-        INSIDE => "own",
+        place if place == outside() => HOSTS,
+        place if place == inside() => "own",
         _ => "neither",
     }
 }
