@@ -5,4 +5,5 @@ pub mod report;
 pub mod snapshots;
 pub mod surveys;
 pub mod trace;
+pub mod transcripts;
 pub mod vm;

@@ -119,3 +119,25 @@ fn every_check_has_a_name_of_its_own() {
     assert_eq!(names.len(), all);
     assert!(all >= 60, "{all} checks");
 }
+
+/// What is typed at the prompt of a transcript is tried in the VM; this is about what stands in the text.
+#[test]
+fn a_recipe_that_the_book_names_is_there() {
+    let justfile = fs::read_to_string(top().join("Justfile")).unwrap();
+    let recipes: Vec<&str> = justfile
+        .lines()
+        .filter_map(|line| line.strip_prefix('@')?.split([' ', ':']).next())
+        .collect();
+    let mut named = 0;
+    for entry in fs::read_dir(top().join("book/src")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        for rest in text.split("./just ").skip(1) {
+            let name = rest.split(|next: char| !next.is_ascii_lowercase()).next().unwrap();
+            let known = name.is_empty() || recipes.contains(&name);
+            assert!(known, "{}: there is no ./just {name}", path.display());
+            named += 1;
+        }
+    }
+    assert!(named > 0);
+}

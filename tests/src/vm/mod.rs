@@ -9,6 +9,7 @@ pub mod payload;
 mod qemu;
 mod relay;
 mod terminal;
+pub mod typist;
 mod wire;
 
 use std::ffi::OsString;
@@ -92,7 +93,7 @@ impl Vm {
         Vm::start_with(&[])
     }
 
-    /// The same with more programs, which are on PATH there by their names.
+    /// The same with more programs, which are on PATH there by their names; a folder is in /slipway by its name.
     pub fn start_with(programs: &[PathBuf]) -> Result<Vm, Error> {
         let (qemu, frames) = qemu::start(programs)?;
         Ok(Vm { qemu, frames })

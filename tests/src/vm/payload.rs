@@ -22,8 +22,8 @@ shift
 exec \"$step\" \"$@\"
 ";
 
-/// Writes the archive: `bin/`, with `more` programs if there are any, `rootfs/` (a copy of `rootfs`) and `.vm/guest`. The
-/// guest unpacks it as /slipway.
+/// Writes the archive: `bin/`, with `more` programs if there are any, `rootfs/` (a copy of `rootfs`) and `.vm/guest`; of
+/// `more`, folders go beside these. The guest unpacks it as /slipway.
 pub fn write(to: &File, rootfs: &Path, more: &[PathBuf]) -> io::Result<()> {
     let programs = std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     let mut tar = Builder::new(to);
@@ -37,6 +37,10 @@ pub fn write(to: &File, rootfs: &Path, more: &[PathBuf]) -> io::Result<()> {
         if programs.join(name).exists() {
             add_program(&mut tar, &format!("bin/{name}"), &programs.join(name))?;
         }
+    }
+    let (folders, more): (Vec<_>, Vec<_>) = more.iter().partition(|path| path.is_dir());
+    for folder in folders {
+        add_tree(&mut tar, folder, Path::new(folder.file_name().unwrap_or_default()), 0)?;
     }
     // A later one of the same name takes the place of an earlier one.
     for program in steps(&programs.join("../release"))?.iter().chain(more) {

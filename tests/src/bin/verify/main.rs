@@ -1,6 +1,7 @@
-//! Runs the checks and makes the surveys in the VM, and says what came of them.
+//! Runs the checks, makes the surveys and types the book's commands in the VM, and says what came of them.
 
 use std::collections::VecDeque;
+use std::env;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard};
 use std::thread;
@@ -10,6 +11,7 @@ use shared::Error;
 use tests::checks::LAST_STAGE;
 use tests::report::{Plan, Report};
 use tests::surveys::{self, Survey};
+use tests::transcripts::Chapter;
 use tests::vm::{Command, Outcome, Stream, Vm};
 
 use options::{Options, Subject};
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<u8, Error> {
-    let jobs: VecDeque<Job> = match options.subject {
+    let jobs: VecDeque<Job> = match options.subject.clone() {
         Some(Subject::Stage(stage)) => {
             let mut plans = Plan::of_stage(stage);
             if let Some(file) = options.program.as_ref().and_then(|file| file.file_name()) {
@@ -44,13 +46,23 @@ fn run(options: &Options) -> Result<u8, Error> {
             )));
         }
         Some(Subject::Survey(survey)) => VecDeque::from([Job::Survey(survey)]),
+        Some(Subject::Chapter(_)) if options.only.is_some() || options.program.is_some() => {
+            return Err(Error::new(
+                "a chapter's commands are not checks: leave --only and --program out",
+            ));
+        }
+        Some(Subject::Chapter(chapter)) => VecDeque::from([Job::Chapter(chapter)]),
         None => {
             // The longest first, so that both VMs end at about the same time.
             let steps = (0..=LAST_STAGE).rev().flat_map(Plan::of_step);
             let controls = (0..=LAST_STAGE).rev().map(Plan::control);
             let checks = |control| move |plan| Job::Checks { plan, control };
             let surveys = surveys::ALL.iter().filter(|_| options.only.is_none()).map(Job::Survey);
-            steps.map(checks(false)).chain(surveys).chain(controls.map(checks(true))).collect()
+            let chapters = if options.only.is_none() { Chapter::all()? } else { Vec::new() };
+            let chapters = chapters.into_iter().rev().map(Job::Chapter);
+            let held = steps.map(checks(false)).chain(surveys);
+            // Chapters first, while no worker has a VM that would be idle.
+            chapters.chain(held).chain(controls.map(checks(true))).collect()
         }
     };
     // For one subject a second VM would take longer to boot than it saves.
@@ -72,7 +84,7 @@ fn run(options: &Options) -> Result<u8, Error> {
     }
 }
 
-/// What a VM does at a time.
+/// What a worker does at a time.
 enum Job {
     /// A plan, and whether its checks must fail.
     Checks {
@@ -80,25 +92,38 @@ enum Job {
         control: bool,
     },
     Survey(&'static Survey),
+    Chapter(Chapter),
 }
 
-/// Boots a VM and takes jobs until there are none left.
+/// Takes jobs until there are none left.
 fn work(options: &Options, jobs: &Mutex<VecDeque<Job>>, tally: &Mutex<Tally>) -> Result<(), Error> {
-    let mut vm = Vm::start_with(options.program.as_slice())?;
+    let mut vm = None;
     loop {
         let Some(job) = lock(jobs).pop_front() else { return Ok(()) };
+        let start = Instant::now();
         match job {
             Job::Checks { plan, control } => {
-                let reports = run_checks(&mut vm, options, &plan, control, tally)?;
+                let vm = started(&mut vm, options)?;
+                let reports = run_checks(vm, options, &plan, control, tally)?;
                 lock(tally).take(options, &plan, control, &reports);
             }
             Job::Survey(survey) => {
-                let start = Instant::now();
-                let text = run_survey(&mut vm, survey)?;
+                let text = run_survey(started(&mut vm, options)?, survey)?;
                 lock(tally).take_survey(survey, text.as_deref(), start.elapsed().as_secs_f64());
+            }
+            Job::Chapter(chapter) => {
+                let accept = env::var_os("INSTA_UPDATE").is_some_and(|value| value == "always");
+                let outcome = chapter.check(accept)?;
+                lock(tally).take_chapter(&chapter, &outcome, start.elapsed().as_secs_f64());
             }
         }
     }
+}
+
+/// The worker's VM. A chapter does without, as it has fresh ones.
+fn started<'a>(vm: &'a mut Option<Vm>, options: &Options) -> Result<&'a mut Vm, Error> {
+    let started = vm.take().map_or_else(|| Vm::start_with(options.program.as_slice()), Ok)?;
+    Ok(vm.insert(started))
 }
 
 /// The survey's text; None if it failed, and has said why.

@@ -6,18 +6,20 @@ use std::str::FromStr;
 use clap::Parser;
 use tests::checks::LAST_STAGE;
 use tests::surveys::{self, Survey};
+use tests::transcripts::Chapter;
 
 /// Runs the checks in a throw-away VM
 ///
 /// With a stage: its checks on its own step. With a survey: that, which puts all steps to the same
-/// probes and is held to its snapshot. Without either: all steps, each with its own stage's checks
-/// and those of the stages before it; all surveys; then the negative controls, each stage's checks
-/// on the step before, which must not pass them.
+/// probes and is held to its snapshot. With a chapter: its transcripts, whose commands must print
+/// what the book shows. Without any: all chapters; all steps, each with its own stage's checks and
+/// those of the stages before it; all surveys; then the negative controls, each stage's checks on
+/// the step before, which must not pass them.
 #[derive(Parser)]
 #[command(version, after_help = after_help())]
 pub struct Options {
-    /// The stage to check, or the survey to make
-    #[arg(value_name = "STAGE|SURVEY")]
+    /// The stage to check, the survey to make, or the chapter whose commands to type
+    #[arg(value_name = "STAGE|SURVEY|CHAPTER")]
     pub subject: Option<Subject>,
 
     /// Put another program to the stage's checks than the step itself; in a survey it takes the
@@ -31,10 +33,11 @@ pub struct Options {
 }
 
 /// What to put to the test.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub enum Subject {
     Stage(u8),
     Survey(&'static Survey),
+    Chapter(Chapter),
 }
 
 impl FromStr for Subject {
@@ -42,15 +45,29 @@ impl FromStr for Subject {
 
     fn from_str(text: &str) -> Result<Subject, String> {
         let stage = text.parse().ok().filter(|stage| *stage <= LAST_STAGE).map(Subject::Stage);
-        stage.or(surveys::named(text).map(Subject::Survey)).ok_or_else(|| {
-            let names: Vec<&str> = surveys::ALL.iter().map(|survey| survey.name).collect();
-            format!("the stages are 0 to {LAST_STAGE}, the surveys: {}", names.join(", "))
-        })
+        if let Some(subject) = stage.or(surveys::named(text).map(Subject::Survey)) {
+            return Ok(subject);
+        }
+        let chapters = Chapter::all().map_err(|error| error.to_string())?;
+        match chapters.iter().find(|chapter| chapter.title() == text) {
+            Some(chapter) => Ok(Subject::Chapter(chapter.clone())),
+            None => {
+                let surveys: Vec<&str> = surveys::ALL.iter().map(|survey| survey.name).collect();
+                let chapters: Vec<String> = chapters.iter().map(Chapter::title).collect();
+                let (surveys, chapters) = (surveys.join(", "), chapters.join(", "));
+                Err(format!(
+                    "the stages are 0 to {LAST_STAGE}, the surveys: {surveys}, the chapters: {chapters}"
+                ))
+            }
+        }
     }
 }
 
 fn after_help() -> String {
     let survey = |survey: &Survey| format!("  {:10}  {}\n", survey.name, survey.promise);
     let surveys: String = surveys::ALL.iter().map(survey).collect();
-    format!("Surveys:\n{surveys}\nINSTA_UPDATE=always accepts what is shown as snapshots.")
+    format!(
+        "Surveys:\n{surveys}\nChapters:\n  chapter0 … chapter{LAST_STAGE}, introduction\n\n\
+        INSTA_UPDATE=always accepts what is shown as snapshots, and as the book's transcripts."
+    )
 }

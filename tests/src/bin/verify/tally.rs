@@ -4,6 +4,7 @@ use tests::checks::{self, Check};
 use tests::report::{CalledBy, Plan, Report};
 use tests::snapshots::Snapshots;
 use tests::surveys::Survey;
+use tests::transcripts::{Chapter, Outcome};
 
 use crate::options::Options;
 
@@ -79,6 +80,25 @@ impl Tally {
         let mark = if text.is_some() && self.snapshots.broken == 0 { "" } else { "FAIL  " };
         println!("{mark}survey {name}: {come} ({seconds:.0} s)");
         self.count_snapshots();
+    }
+
+    /// Counts a chapter's commands, and says where they print something else than it shows.
+    pub fn take_chapter(&mut self, chapter: &Chapter, outcome: &Outcome, seconds: f64) {
+        for broken in &outcome.broken {
+            println!("FAIL  {broken}");
+        }
+        let Outcome { kept, accepted, .. } = outcome;
+        let count = kept + outcome.broken.len();
+        let accepted = match accepted {
+            0 => String::new(),
+            some => format!(", {some} of them from now on"),
+        };
+        let title = chapter.title();
+        println!(
+            "{title}: {kept} of {count} commands print what it shows{accepted} ({seconds:.0} s)"
+        );
+        self.passed += kept;
+        self.failed += outcome.broken.len();
     }
 
     fn count_snapshots(&mut self) {

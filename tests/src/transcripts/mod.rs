@@ -1,0 +1,286 @@
+//! The command check: every command of the book's transcripts is typed in the VM, and prints what the book shows.
+//!
+//! A transcript is a code block of the kind `console`. `$ ` stands before what is typed (`> ` before the further lines of
+//! a here-document), and the rest is what the terminal shows then: both outputs, and no exit status unless a command
+//! prints it. What the shell says about its jobs (`[1] 4711`) is left out.
+//!
+//! The transcripts of a chapter are typed in order, at the prompt of one shell on a terminal, as `./just vm` gives it:
+//! in a fresh VM, root's; the transcripts that say `ada` in another VM, whose shell is `./just vm --user ada`. So a
+//! command sees what the commands before it have left. Words behind `console` say what else is special:
+//!
+//!     ada           typed by ada, and not by root
+//!     pipe          the commands write to a pipe and not to the terminal
+//!     registry      on the first of a VM: `./just registry` runs at localhost:5000; as on a reader's own machine
+//!                   the home of ada is on a disk, and she has sudo. (`./just step` and `trace` are in every VM.)
+//!     host          run in the checkout, where it must succeed; the transcript shows nothing of what it prints
+//!     shows=TEXT    instead of that: it must print this
+//!     varies=A,B    A and B differ from run to run, see below
+//!     play          the page can play it: book/recordings has when each line came
+//!
+//! Everything must be as it stands in the book, but for the words that `varies` names. Such a word may be another one
+//! of its kind: a number for a number, as many letters and digits for a word with letters in it. It is the same one in
+//! the whole chapter, and (unless it is short) none of the others that the transcript shows. `b129…` stands for every word that begins so,
+//! a digest and its short form; `~2000` for a number within a fifth of this one.
+//!
+//! With `INSTA_UPDATE=always` a transcript that differs takes what the VM has shown, and so does its recording.
+
+mod fence;
+mod names;
+mod recording;
+mod shell;
+
+use std::fs;
+use std::iter;
+use std::path::{Path, PathBuf};
+use std::process::{self, Stdio};
+
+use shared::{Error, Explain};
+
+use fence::{Command, Fence};
+use names::Names;
+use shell::{Printed, Shell};
+
+/// A chapter with transcripts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chapter {
+    /// Its file's name: `step4`, `introduction`.
+    pub name: String,
+}
+
+/// What came of a chapter's transcripts.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Commands that printed what the book shows.
+    pub kept: usize,
+    /// What is wrong, with its place.
+    pub broken: Vec<String>,
+    /// What was rewritten.
+    pub accepted: usize,
+}
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: impl AsRef<Path>) -> Result<String, Error> {
+    let path = path.as_ref();
+    fs::read_to_string(checkout().join(path)).explain(format_args!("read {}", path.display()))
+}
+
+impl Chapter {
+    /// Those with transcripts, in the book's order.
+    pub fn all() -> Result<Vec<Chapter>, Error> {
+        let summary = read("book/src/SUMMARY.md")?;
+        let names = summary.split("](").skip(1).filter_map(|rest| rest.split_once(".md)"));
+        let chapters = names.map(|(name, _)| Chapter { name: name.into() });
+        let chapters = chapters.map(|chapter| Ok((read(chapter.path())?, chapter)));
+        chapters
+            .filter(|read| read.as_ref().map_or(true, |(text, _)| text.contains(fence::OPEN)))
+            .map(|read| read.map(|(_, chapter)| chapter))
+            .collect()
+    }
+
+    /// `chapter4` is the one about step 4; the others have their names.
+    pub fn title(&self) -> String {
+        self.name.replace("step", "chapter")
+    }
+
+    /// Where it is, from the checkout on.
+    pub fn path(&self) -> PathBuf {
+        Path::new("book/src").join(&self.name).with_extension("md")
+    }
+
+    /// Types its transcripts.
+    pub fn check(&self, accept: bool) -> Result<Outcome, Error> {
+        let text = read(self.path())?;
+        let fences = fence::fences(&text)
+            .map_err(|error| Error::new(format!("{}:{error}", self.path().display())))?;
+        let mut run = Run { chapter: self, accept, outcome: Outcome::default(), edits: Vec::new() };
+        for ada in [false, true] {
+            run.user(
+                &fences.iter().filter(|fence| !fence.host && fence.ada == ada).collect::<Vec<_>>(),
+            )?;
+        }
+        for fence in fences.iter().filter(|fence| fence.host) {
+            run.on_host(fence)?;
+        }
+        if !run.edits.is_empty() {
+            let path = checkout().join(self.path());
+            let text = rewritten(&text, &mut run.edits);
+            fs::write(&path, text).explain(format_args!("write {}", path.display()))?;
+        }
+        Ok(run.outcome)
+    }
+}
+
+/// Lines of a chapter (the first, how many) and what takes their place.
+type Edit = (usize, usize, Vec<String>);
+
+struct Run<'a> {
+    chapter: &'a Chapter,
+    accept: bool,
+    outcome: Outcome,
+    edits: Vec<Edit>,
+}
+
+impl Run<'_> {
+    /// The transcripts of one user, in a VM.
+    fn user(&mut self, fences: &[&Fence]) -> Result<(), Error> {
+        let [first, rest @ ..] = fences else { return Ok(()) };
+        if let Some(late) = rest.iter().find(|fence| fence.registry) {
+            self.broken(late.line, "`registry` is for the first transcript of a VM");
+        }
+        let mut shell = Shell::start(first)?;
+        let mut names = Names::default();
+        for fence in fences {
+            let mut all = Vec::new();
+            for command in &fence.commands {
+                let printed = shell.run(&command.typed, fence.pipe)?;
+                self.compare(fence, command, &printed, &mut names);
+                if !printed.ended {
+                    self.broken(command.line, "it does not end: what follows was not typed");
+                    return Ok(());
+                }
+                all.push(printed);
+            }
+            if fence.play && self.accept {
+                self.record(fence, &all)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, fence: &Fence, command: &Command, printed: &Printed, names: &mut Names) {
+        let shown: Vec<&str> = fence.printed().collect();
+        let longest = command.printed.len().max(printed.lines.len());
+        let differs = (0..longest).find(|line| {
+            let (expected, seen) = (command.printed.get(*line), printed.lines.get(*line));
+            let mut agree = |expected: &String, seen: &String| {
+                names.agree(&tabs_expanded(expected), seen, &fence.varies, &shown)
+            };
+            !expected.zip(seen).is_some_and(|(expected, seen)| agree(expected, seen))
+        });
+        let Some(line) = differs else { return self.outcome.kept += 1 };
+        if self.accept && printed.ended {
+            self.outcome.accepted += 1;
+            self.outcome.kept += 1;
+            return self.edits.push((
+                command.printed_at(),
+                command.printed.len(),
+                printed.lines.clone(),
+            ));
+        }
+        let or_nothing =
+            |line: Option<&String>| line.map_or("nothing more".into(), |line| format!("|{line}"));
+        let (expected, seen) = (command.printed.get(line), printed.lines.get(line));
+        let line = command.printed_at() + line;
+        self.differs(line, &command.typed[0], &or_nothing(expected), &or_nothing(seen));
+    }
+
+    fn differs(&mut self, line: usize, typed: &str, expected: &str, seen: &str) {
+        self.broken(
+            line,
+            &format!("$ {typed}\n        expected  {expected}\n        seen      {seen}"),
+        );
+    }
+
+    fn broken(&mut self, line: usize, what: &str) {
+        self.outcome.broken.push(format!("{}:{line}: {what}", self.chapter.path().display()));
+    }
+
+    /// The commands for the checkout.
+    fn on_host(&mut self, fence: &Fence) -> Result<(), Error> {
+        for command in &fence.commands {
+            let typed = command.typed.join("\n");
+            let output = process::Command::new("bash")
+                .args(["-c", &typed])
+                .current_dir(checkout())
+                .stdin(Stdio::null())
+                .output()
+                .explain("run bash")?;
+            let printed = String::from_utf8_lossy(&output.stdout);
+            let wanted = fence.shows.as_ref();
+            match wanted.map_or(output.status.success(), |text| printed.contains(text)) {
+                true => self.outcome.kept += 1,
+                false => {
+                    let expected = wanted
+                        .map_or("success".into(), |text| format!("{text:?} in what it prints"));
+                    let said = String::from_utf8_lossy(&output.stderr);
+                    let seen =
+                        format!("{}: {}", output.status, said.lines().last().unwrap_or_default());
+                    self.differs(command.line, &typed, &expected, &seen);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records a transcript that has just been played, if that is wanted.
+    fn record(&self, fence: &Fence, all: &[Printed]) -> Result<(), Error> {
+        let mut lines = Vec::new();
+        for (command, printed) in fence.commands.iter().zip(all) {
+            let typed = (printed.typed - all[0].typed).as_secs_f64();
+            let marks = iter::once("$ ").chain(iter::repeat("> "));
+            lines.extend(
+                marks.zip(&command.typed).map(|(mark, line)| (typed, format!("{mark}{line}"))),
+            );
+            // As the chapter has it: what varies is not this run's.
+            let edit = self.edits.iter().find(|(first, ..)| *first == command.printed_at());
+            let shown = edit.map_or(&command.printed, |(.., lines)| lines);
+            let times = printed.times.iter().map(|time| typed + time);
+            lines.extend(times.zip(shown.iter().cloned()));
+        }
+        let path =
+            checkout().join("book/recordings").join(&self.chapter.name).with_extension("cast");
+        recording::write(&path, &self.chapter.name, (shell::ROWS, shell::COLUMNS.get()), &lines)
+    }
+}
+
+/// As a terminal shows them.
+fn tabs_expanded(line: &str) -> String {
+    let mut expanded = String::new();
+    for character in line.chars() {
+        match character {
+            '\t' => expanded += &" ".repeat(8 - expanded.chars().count() % 8),
+            other => expanded.push(other),
+        }
+    }
+    expanded
+}
+
+/// The text with the edits, of which no two concern the same lines.
+fn rewritten(text: &str, edits: &mut [Edit]) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    edits.sort();
+    for (first, count, new) in edits.iter().rev() {
+        lines.splice(first - 1..first - 1 + count, new.iter().map(String::as_str));
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_all_transcripts_make_sense() {
+        let chapters = Chapter::all().unwrap();
+        assert!(chapters.len() > 9, "{chapters:?}");
+        for chapter in chapters {
+            let fences = fence::fences(&read(chapter.path()).unwrap());
+            fences.unwrap_or_else(|error| panic!("{}:{error}", chapter.path().display()));
+        }
+    }
+
+    #[test]
+    fn an_edit_takes_the_place_of_what_was_printed() {
+        let mut edits = vec![(4, 1, vec!["3".into(), "4".into()]), (2, 0, vec!["new".into()])];
+        assert_eq!(rewritten("a\nb\nc\nd\ne\n", &mut edits), "a\nnew\nb\nc\n3\n4\ne\n");
+    }
+
+    #[test]
+    fn tabs_are_as_wide_as_on_a_terminal() {
+        assert_eq!(tabs_expanded("CapEff:\t0"), "CapEff: 0");
+        assert_eq!(tabs_expanded("12345678\t0"), "12345678        0");
+    }
+}
