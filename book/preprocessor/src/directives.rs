@@ -10,14 +10,15 @@
 //!     {{#calls}}                       the system calls of this chapter; on another page all of them
 //!     {{#plumbing}}                    the calls that no chapter is about
 //!
-//! and drawings: a code block of the kind `svgbob`, with what it shows in words after that.
+//! and drawings: a code block of the kind `svgbob`, with what it shows in words after that; and transcripts: a code
+//! block of the kind `console`, whose commands a check types, with words for that (tests/src/transcripts has them).
 
 use std::fs;
 use std::iter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use mdbook_preprocessor::book::{Book, Chapter};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
@@ -26,6 +27,7 @@ use crate::explained;
 use crate::highlight::escape;
 use crate::listing::{self, Piece};
 use crate::table;
+use crate::transcript;
 use sources::{File, Sources};
 
 pub struct Directives {
@@ -50,10 +52,19 @@ impl Directives {
         let step = chapter.path.as_deref().and_then(step_of);
         let mut out = String::new();
         let mut lines = chapter.content.lines().peekable();
+        let mut played = 0;
         while let Some(line) = lines.next() {
             if let Some(words) = line.strip_prefix("```svgbob") {
                 let drawing: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
                 out += &drawing::svg(&drawing.join("\n"), words.trim())?;
+            } else if let Some(words) = line.strip_prefix(transcript::OPEN) {
+                let shown: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+                if transcript::is_played(words) {
+                    played += 1;
+                    out += &transcript::played(&shown, &self.recording(chapter))?;
+                } else {
+                    out += &transcript::block(&shown);
+                }
             } else if let Some(directive) = directive(line) {
                 let more: Vec<&str> = iter::from_fn(|| {
                     lines.next_if(|next| joins(line, next)).and_then(self::directive)
@@ -71,7 +82,15 @@ impl Directives {
             }
             out.push('\n');
         }
+        let recordings = usize::from(step.is_some());
+        ensure!(played == recordings, "{played} transcripts say `play`, and {recordings} should");
         Ok(out)
+    }
+
+    /// Where the recording of a chapter is.
+    fn recording(&self, chapter: &Chapter) -> PathBuf {
+        let name = chapter.path.as_deref().and_then(Path::file_stem).unwrap_or_default();
+        self.checkout.join("book/recordings").join(name).with_extension("cast")
     }
 
     /// `more` items stand in the same block.

@@ -10,6 +10,7 @@ mod links;
 mod listing;
 mod source_pages;
 mod table;
+mod transcript;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,0 +1,81 @@
+//! Transcripts. The words behind `console` are for the command check (tests/src/transcripts has them) and leave the page
+//! here; one transcript a chapter can be played, for which the page gets the times of its recording.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// How a transcript begins.
+pub const OPEN: &str = "```console";
+
+/// Whether the page can play the transcript that has these words.
+pub fn is_played(words: &str) -> bool {
+    words.split_whitespace().any(|word| word == "play")
+}
+
+/// A transcript for the page.
+pub fn block(lines: &[&str]) -> String {
+    format!("{OPEN}\n{}\n```\n", lines.join("\n"))
+}
+
+/// The same with the times of its recording.
+pub fn played(lines: &[&str], recording: &Path) -> Result<String> {
+    let name = recording.file_stem().unwrap_or_default().display();
+    let cure = format!(
+        "record it anew: rm -f book/recordings/{name}.cast; INSTA_UPDATE=always ./just verify {}",
+        name.to_string().replace("step", "chapter")
+    );
+    let text = fs::read_to_string(recording).with_context(|| cure.clone())?;
+    let (times, recorded) = parse(&text).with_context(|| cure.clone())?;
+    let differs = (0..lines.len().max(recorded.len()))
+        .find(|line| lines.get(*line).copied() != recorded.get(*line).map(String::as_str));
+    if let Some(line) = differs {
+        let (shown, recorded) = (lines.get(line).unwrap_or(&""), recorded.get(line));
+        let recorded = recorded.map_or("", String::as_str);
+        return Err(anyhow::anyhow!("{recorded:?} is recorded where the chapter shows {shown:?}"))
+            .context(cure);
+    }
+    let times: Vec<String> = times.iter().map(f64::to_string).collect();
+    let block = block(lines);
+    Ok(format!(
+        "<figure class=\"recording\" data-times=\"{}\">\n\n{block}\n</figure>\n",
+        times.join(" ")
+    ))
+}
+
+/// The times and the lines of a recording: asciicast, version 2, with an event a line.
+fn parse(recording: &str) -> Result<(Vec<f64>, Vec<String>)> {
+    let mut lines = recording.lines();
+    let header: Value = serde_json::from_str(lines.next().unwrap_or_default())?;
+    ensure!(header["version"] == 2, "it is no recording");
+    let event = |line| {
+        let (time, kind, text): (f64, String, String) = serde_json::from_str(line)?;
+        ensure!(kind == "o", "it has an event of the kind {kind:?}");
+        Ok((time, text.trim_end_matches("\r\n").to_string()))
+    };
+    Ok(lines.map(event).collect::<Result<Vec<_>>>()?.into_iter().unzip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_played_is_what_is_recorded() {
+        let file = std::env::temp_dir().join(format!("slipway-played-{}.cast", std::process::id()));
+        let text = "{\"version\": 2}\n[0.5, \"o\", \"$ a\\r\\n\"]\n[1, \"o\", \"<b>\\r\\n\"]\n";
+        fs::write(&file, text).unwrap();
+        let played = |lines: &[&str]| played(lines, &file).map_err(|error| format!("{error:#}"));
+        let html = played(&["$ a", "<b>"]).unwrap();
+        assert!(html.contains("data-times=\"0.5 1\">\n\n```console\n$ a\n<b>\n```\n"), "{html}");
+        for lines in [&["$ a"][..], &["$ a", "b"], &["$ a", "<b>", "c"]] {
+            assert!(played(lines).unwrap_err().contains("is recorded where the chapter shows"));
+        }
+        fs::write(&file, "{\"version\": 1}\n").unwrap();
+        assert!(played(&[]).unwrap_err().contains("record it anew"));
+        fs::remove_file(&file).unwrap();
+        assert!(played(&[]).unwrap_err().contains("record it anew"));
+    }
+}
