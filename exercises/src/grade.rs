@@ -38,8 +38,8 @@ impl Grading<'_> {
             self.run(vm, plan, &[], &mut outcomes)?;
         }
         let in_order: Vec<&str> =
-            self.exercise.tasks.iter().flat_map(|task| &task.checks).map(String::as_str).collect();
-        for plan in Plan::of_stage(step) {
+            self.exercise.tasks.iter().flat_map(|task| task.all_checks()).collect();
+        for plan in Plan::of_stages(step, 0..=step) {
             self.run(vm, plan, &in_order, &mut outcomes)?;
         }
         match &outcomes.first_failed {
@@ -50,7 +50,7 @@ impl Grading<'_> {
         Ok(outcomes)
     }
 
-    /// Makes the checks of a plan; `only` these, in this order, if there are any.
+    /// Makes the checks of a plan: `only` these, those of the tasks, in this order; all if there are none.
     fn run(&self, vm: &mut Vm, plan: Plan, only: &[&str], outcomes: &mut Outcomes) -> Result<()> {
         let name = self.program.file_name().context("a program has a name")?.to_string_lossy();
         let plan = Plan { program: name.into(), ..plan };
@@ -66,14 +66,15 @@ impl Grading<'_> {
                 Stream::Stderr => None,
             };
             let Some(report) = report else { return lost.push(line.to_string()) };
-            let new = self.heading(&plan, &report);
+            let by_task = !only.is_empty();
+            let new = self.heading(&plan, &report, by_task);
             if heading != new {
                 println!("{new}");
                 heading = new;
             }
             let mark = if report.failure.is_some() { "FAIL" } else { "ok" };
             println!("{mark:>6}  {}", report.promise);
-            outcomes.take(self.exercise, report);
+            outcomes.take(self.exercise, report, by_task);
         });
         match outcome.map_err(|error| anyhow!("{error}"))? {
             Outcome::Ended(0 | 1) => Ok(()),
@@ -81,8 +82,8 @@ impl Grading<'_> {
         }
     }
 
-    fn heading(&self, plan: &Plan, report: &Report) -> String {
-        let number = self.exercise.task_of(&report.name);
+    fn heading(&self, plan: &Plan, report: &Report, by_task: bool) -> String {
+        let number = by_task.then(|| self.exercise.task_of(&report.name)).flatten();
         let task = number.and_then(|number| Some((number, self.exercise.task(number).ok()?)));
         let what = match task {
             Some((number, task)) => format!("Task {number}: {}", task.title),
@@ -105,16 +106,15 @@ impl Grading<'_> {
             report.name, report.promise, failure.tried, failure.expected, failure.seen
         );
         text += &format!("  by hand   ./just vm --program {program}, and there what was tried\n");
-        if let Some(number) = self.exercise.task_of(&report.name)
+        let mistake = self.exercise.mistake(&report.name, &failure.seen);
+        if let Some((_, mistake)) = mistake {
+            let cause = mistake.cause.trim().replace('\n', "\n            ");
+            text += &format!("  probably  {cause}\n");
+        }
+        let number = mistake.map(|(number, _)| number);
+        if let Some(number) = number.or_else(|| self.exercise.task_of(&report.name))
             && let Ok(task) = self.exercise.task(number)
         {
-            let mut mistakes = task.mistakes.iter();
-            if let Some(mistake) = mistakes.find(|it| it.explains(&report.name, &failure.seen)) {
-                text += &format!(
-                    "  probably  {}\n",
-                    mistake.cause.trim().replace('\n', "\n            ")
-                );
-            }
             text += &format!("  the book  chapter {step}, #{}\n", task.book);
             text += &format!("  a hint    ./just hint {step} {number}\n");
         }
@@ -130,14 +130,48 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
-    fn take(&mut self, exercise: &Exercise, report: Report) {
-        let task = exercise.task_of(&report.name).and_then(|task| self.tasks.get_mut(task - 1));
-        if let Some(done) = task {
+    fn take(&mut self, exercise: &Exercise, report: Report, by_task: bool) {
+        let number = by_task.then(|| exercise.task_of(&report.name)).flatten();
+        let task = number.and_then(|number| self.tasks.get_mut(number - 1));
+        // What an earlier step did is no progress where it still holds, and in the way where it does
+        // not.
+        if let Some(done) = task
+            && (report.stage == exercise.step || report.failure.is_some())
+        {
             done.checks += 1;
             done.passed += usize::from(report.failure.is_none());
         }
         if report.failure.is_some() {
             self.first_failed.get_or_insert(report);
         }
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_step_did_counts_only_when_it_is_broken() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let exercise = Exercise::read(&checkout, 2).unwrap();
+        let report = |stage, name: &str, failed: bool| {
+            let failure = serde_json::json!({"tried": "", "expected": "", "seen": ""});
+            let failure = if failed { failure } else { serde_json::Value::Null };
+            let report = serde_json::json!({"plan": 0, "stage": stage, "name": name, "promise": "",
+                "failure": failure, "shown": null, "seconds": 0.0});
+            serde_json::from_value::<Report>(report).unwrap()
+        };
+        let task = &exercise.tasks[0];
+        let mut outcomes = Outcomes { tasks: vec![Done::default(); 9], first_failed: None };
+        outcomes.take(&exercise, report(0, &task.keeps[0], false), true);
+        assert_eq!(outcomes.tasks[0], Done::default());
+        outcomes.take(&exercise, report(2, &task.checks[0], false), true);
+        assert!(outcomes.tasks[0].is_whole());
+        outcomes.take(&exercise, report(0, &task.keeps[0], true), true);
+        assert!(!outcomes.tasks[0].is_whole());
+        assert_eq!(outcomes.first_failed.unwrap().name, task.keeps[0]);
     }
 }

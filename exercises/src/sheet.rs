@@ -26,17 +26,22 @@ The code here is step {}'s, with a comment `TODO(step{step}.K)` where task K beg
         if !task.see.trim().is_empty() {
             write!(text, "See it, in `./just vm`:\n\n```sh\n{}\n```\n\n", task.see.trim())?;
         }
-        text += "It is done when:\n\n";
-        for name in &task.checks {
-            let check = checks::all().find(|check| check.name == name);
-            let check = check.with_context(|| format!("there is no check {name}"))?;
-            writeln!(text, "- {} (`{name}`)", check.promise)?;
+        for (heading, names) in
+            [("It is done when:", &task.checks), ("And as before:", &task.keeps)]
+        {
+            if names.is_empty() {
+                continue;
+            }
+            write!(text, "{heading}\n\n")?;
+            for name in names {
+                let check = checks::all().find(|check| check.name == name);
+                let check = check.with_context(|| format!("there is no check {name}"))?;
+                writeln!(text, "- {} (`{name}`)", check.promise)?;
+            }
+            text += "\n";
         }
         let part = &task.book;
-        writeln!(
-            text,
-            "\nThe book: chapter {step}, [{part}](../../book/src/step{step}.md#{part})"
-        )?;
+        writeln!(text, "The book: chapter {step}, [{part}](../../book/src/step{step}.md#{part})")?;
     }
     Ok(text)
 }

@@ -32,11 +32,14 @@ pub struct Task {
     pub code: Vec<String>,
     /// The stage's checks that it takes to pass, by their names.
     pub checks: Vec<String>,
+    /// Checks of earlier stages that it could break, and must not.
+    #[serde(default)]
+    pub keeps: Vec<String>,
     /// The part of the chapter that explains it: the id of its heading.
     pub book: String,
     /// From a nudge to nearly there, in Markdown.
     pub hints: Vec<String>,
-    /// What is often wrong here, and how it shows.
+    /// What is often wrong here, and how it shows, be it in a check of an earlier task.
     #[serde(default, rename = "mistake")]
     pub mistakes: Vec<Mistake>,
 }
@@ -102,14 +105,27 @@ impl Exercise {
         }
     }
 
+    /// The mistake that a failed check looks like, and the number of the task where it is made.
+    pub fn mistake(&self, check: &str, seen: &str) -> Option<(usize, &Mistake)> {
+        let mut all = self
+            .numbered()
+            .flat_map(|(number, task)| task.mistakes.iter().map(move |mistake| (number, mistake)));
+        all.find(|(_, mistake)| mistake.explains(check, seen))
+    }
+
     /// The number of the task that a check belongs to.
     pub fn task_of(&self, check: &str) -> Option<usize> {
-        let found = self.numbered().find(|(_, task)| task.checks.iter().any(|name| name == check));
+        let found = self.numbered().find(|(_, task)| task.all_checks().any(|name| name == check));
         found.map(|(number, _)| number)
     }
 }
 
 impl Task {
+    /// What the task takes to pass and what it must not break, in the order in which it is checked.
+    pub fn all_checks(&self) -> impl Iterator<Item = &str> {
+        self.checks.iter().chain(&self.keeps).map(String::as_str)
+    }
+
     /// The items that the learner writes, as module and name.
     ///
     /// # Errors

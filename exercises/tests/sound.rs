@@ -32,6 +32,23 @@ fn each_check_of_a_stage_belongs_to_one_task() {
 }
 
 #[test]
+fn what_a_task_must_not_break_is_of_an_earlier_stage() {
+    for exercise in all() {
+        let mut kept: Vec<&String> = exercise.tasks.iter().flat_map(|task| &task.keeps).collect();
+        for name in &kept {
+            let check = checks::all().find(|check| check.name == **name);
+            let check = check.unwrap_or_else(|| panic!("step {}: no {name}", exercise.step));
+            let binds = check.stage < exercise.step && check.binds(exercise.step);
+            assert!(binds, "step {}: {name}", exercise.step);
+        }
+        let count = kept.len();
+        kept.sort_unstable();
+        kept.dedup();
+        assert_eq!(kept.len(), count, "step {}: one task has it", exercise.step);
+    }
+}
+
+#[test]
 fn each_task_can_be_seen_failing_helped_with_and_read_about() {
     for exercise in all() {
         let path = checkout().join(format!("book/src/step{}.md", exercise.step));
@@ -62,7 +79,9 @@ fn a_mistake_is_made_in_one_place() {
         for (number, task) in exercise.numbered() {
             for mistake in &task.mistakes {
                 let label = format!("{}: {}", exercise.label(number), mistake.cause);
-                assert!(task.checks.contains(&mistake.check), "{label}: not a check of the task");
+                let of = exercise.task_of(&mistake.check);
+                let in_time = of.is_some_and(|of| of <= number);
+                assert!(in_time, "{label}: no check of the task or of one before it");
                 let is_meant = |file: &&File| in_crate(&file.path) == Path::new(&mistake.file);
                 let file = step.files.values().find(is_meant).expect(&label);
                 assert_eq!(file.text().matches(&mistake.right).count(), 1, "{label}");

@@ -1,11 +1,9 @@
 //! Proves in the VM that the exercises are sound: an untouched starter keeps the promises of the
-//! stages before and none of its own, each typical mistake is recognised, and a program in another
-//! language can pass.
+//! stages before and none of its own, and each typical mistake is recognised.
 
-use std::ops::RangeInclusive;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{fs, process};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
@@ -30,24 +28,13 @@ struct Options {
     steps: Vec<u8>,
 }
 
-/// A program to put to checks.
+/// A program to put to checks, and what has to come of it.
 struct Case<'a> {
     program: PathBuf,
-    kind: Kind<'a>,
+    exercise: &'a Exercise,
+    /// The mistake that it has; without one it is the starter.
+    mistake: Option<&'a Mistake>,
 }
-
-/// What has to come of it.
-enum Kind<'a> {
-    /// The promises of the stages before, and none of its own.
-    Starter(&'a Exercise),
-    /// A check that fails, and the cause.
-    Mistake(&'a Exercise, &'a Mistake),
-    /// All promises of these stages.
-    InC(RangeInclusive<u8>),
-}
-
-/// What the program in C can do.
-const IN_C: RangeInclusive<u8> = 1..=4;
 
 fn main() -> ExitCode {
     shared::main("prove", |options| run(options).map_err(|error| Error::new(format!("{error:#}"))))
@@ -65,7 +52,7 @@ fn run(options: &Options) -> Result<u8> {
     for exercise in &exercises {
         let name = format!("starter{}", exercise.step);
         let program = built(&checkout, exercise, starter(exercise, &sources)?, &name)?;
-        cases.push(Case { program, kind: Kind::Starter(exercise) });
+        cases.push(Case { program, exercise, mistake: None });
         let mistakes = exercise.numbered().flat_map(|(number, task)| {
             let label = move |count: usize| format!("mistake{}-{number}-{count}", exercise.step);
             (1..).zip(&task.mistakes).map(move |(count, mistake)| (label(count), mistake))
@@ -73,11 +60,8 @@ fn run(options: &Options) -> Result<u8> {
         for (name, mistake) in mistakes {
             let files = with_mistake(&sources, exercise, mistake)?;
             let program = built(&checkout, exercise, files, &name)?;
-            cases.push(Case { program, kind: Kind::Mistake(exercise, mistake) });
+            cases.push(Case { program, exercise, mistake: Some(mistake) });
         }
-    }
-    if options.steps.is_empty() || options.steps.contains(IN_C.end()) {
-        cases.push(Case { program: in_c(&checkout)?, kind: Kind::InC(IN_C) });
     }
     let programs: Vec<PathBuf> = cases.iter().map(|case| case.program.clone()).collect();
     let mut vm = Vm::start_with(&programs).map_err(|error| anyhow!("{error}"))?;
@@ -101,34 +85,15 @@ fn built(checkout: &Path, exercise: &Exercise, mut files: Files, name: &str) -> 
     fs::create_dir_all(&directory).context("make target/exercises")?;
     let place = directory.join(name).with_extension("crate");
     place::complete(checkout, exercise.step, &mut files, &place)?;
-    // Cargo builds again what has a new time. It writes its own Cargo.lock.
-    let is_there = |(path, text): (&PathBuf, &String)| {
-        let is = fs::read_to_string(place.join(path));
-        path == Path::new("Cargo.lock") || is.is_ok_and(|is| is == *text)
-    };
-    let unchanged = files.iter().all(is_there);
-    if !unchanged {
-        if place.exists() {
-            fs::remove_dir_all(&place).with_context(|| format!("remove {place:?}"))?;
-        }
-        place::write(files, &place)?;
+    // Always anew: to Cargo all of these are one package, which it builds again when a file is newer
+    // than what it built last, and that may be another one's.
+    if place.exists() {
+        fs::remove_dir_all(&place).with_context(|| format!("remove {place:?}"))?;
     }
+    place::write(files, &place)?;
     let file = build::build_in(&place, "dev").with_context(|| name.to_string())?;
     let program = directory.join(name);
     fs::copy(file, &program).with_context(|| format!("write {program:?}"))?;
-    Ok(program)
-}
-
-/// Builds the engine in C.
-fn in_c(checkout: &Path) -> Result<PathBuf> {
-    let program = checkout.join("target/exercises/engine-in-c");
-    let source = checkout.join("exercises/in-c/engine.c");
-    let status = process::Command::new("cc")
-        .args(["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o"])
-        .args([&program, &source])
-        .status()
-        .context("run cc")?;
-    ensure!(status.success(), "{source:?} does not compile, see above");
     Ok(program)
 }
 
@@ -147,76 +112,62 @@ fn with_mistake(sources: &Sources, exercise: &Exercise, mistake: &Mistake) -> Re
 
 impl Case<'_> {
     fn title(&self) -> String {
-        match &self.kind {
-            Kind::Starter(exercise) => {
-                format!("the starter of step {} is step {} still", exercise.step, exercise.step - 1)
-            }
-            Kind::Mistake(exercise, mistake) => {
-                format!("step {}: {}", exercise.step, mistake.cause.trim())
-            }
-            Kind::InC(stages) => {
-                format!(
-                    "a program in C keeps all promises of stages {} to {}",
-                    stages.start(),
-                    stages.end()
-                )
-            }
+        let step = self.exercise.step;
+        match self.mistake {
+            None => format!("the starter of step {step} is step {} still", step - 1),
+            Some(mistake) => format!("step {step}: {}", mistake.cause.trim()),
         }
     }
 
     /// What is not as it has to be.
     fn wrong(&self, vm: &mut Vm, all: bool) -> Result<Vec<String>> {
-        match &self.kind {
-            Kind::Starter(exercise) => {
-                let first = if all { 0 } else { exercise.step - 1 };
-                let mut wrong = self.failures(vm, exercise.step, first..=exercise.step - 1)?;
-                for report in self.reports(vm, Plan::control(exercise.step), None)? {
-                    if report.failure.is_none() {
-                        wrong.push(format!("passes {}", report.name));
-                    }
-                }
-                Ok(wrong)
-            }
-            Kind::Mistake(exercise, mistake) => self.wrong_in_mistake(vm, exercise, mistake),
-            Kind::InC(stages) => self.failures(vm, *stages.end(), stages.clone()),
+        match self.mistake {
+            None => self.wrong_in_starter(vm, all),
+            Some(mistake) => self.wrong_in_mistake(vm, mistake),
         }
     }
 
-    /// The promises of these stages that are not kept to root, who may call every step.
-    fn failures(&self, vm: &mut Vm, step: u8, stages: RangeInclusive<u8>) -> Result<Vec<String>> {
-        let mut failures = Vec::new();
-        let plans = Plan::of_stages(step, stages).into_iter();
-        for plan in plans.filter(|plan| plan.called_by == CalledBy::Root) {
+    fn wrong_in_starter(&self, vm: &mut Vm, all: bool) -> Result<Vec<String>> {
+        let step = self.exercise.step;
+        let first = if all { 0 } else { step - 1 };
+        let mut wrong = Vec::new();
+        // Root may call every step; what only an ordinary user is promised, a control checks.
+        let earlier = Plan::of_stages(step, first..=step - 1);
+        for plan in earlier.into_iter().filter(|plan| plan.called_by == CalledBy::Root) {
             for report in self.reports(vm, plan, None)? {
                 if let Some(failure) = report.failure {
-                    failures.push(format!("fails {}: {}", report.name, failure.seen));
+                    wrong.push(format!("fails {}: {}", report.name, failure.seen));
                 }
             }
         }
-        Ok(failures)
+        for report in self.reports(vm, Plan::control(step), None)? {
+            if report.failure.is_none() {
+                wrong.push(format!("passes {}", report.name));
+            }
+        }
+        Ok(wrong)
     }
 
-    fn wrong_in_mistake(
-        &self,
-        vm: &mut Vm,
-        exercise: &Exercise,
-        mistake: &Mistake,
-    ) -> Result<Vec<String>> {
+    /// A learner is told about the first check that fails: it has to be the mistake's.
+    fn wrong_in_mistake(&self, vm: &mut Vm, mistake: &Mistake) -> Result<Vec<String>> {
         let check = checks::all().find(|check| check.name == mistake.check);
         let check = check.with_context(|| format!("there is no check {}", mistake.check))?;
-        let mut plans = Plan::of_stage(exercise.step).into_iter();
+        let step = self.exercise.step;
+        let mut plans = Plan::of_stages(step, 0..=step).into_iter();
         let plan = plans.find(|plan| plan.has(check)).context("nobody is promised it")?;
-        let reports = self.reports(vm, plan, Some(check.name))?;
-        let report = reports.first().context("the check did not report")?;
-        let Some(failure) = &report.failure else {
-            return Ok(vec![format!("passes {}", report.name)]);
+        let in_order = self.exercise.tasks.iter().flat_map(|task| task.all_checks());
+        let before = in_order.take_while(|name| *name != check.name);
+        let until: Vec<&str> = before.chain([check.name]).collect();
+        let reports = self.reports(vm, plan, Some(&until.join(",")))?;
+        let failed =
+            reports.iter().find_map(|report| Some((&report.name, report.failure.as_ref()?)));
+        let Some((name, failure)) = failed else {
+            return Ok(vec![format!("passes {}", check.name)]);
         };
-        let task = exercise.task_of(&report.name).context("no task has the check")?;
-        let mut known = exercise.task(task)?.mistakes.iter();
-        Ok(match known.find(|it| it.explains(&report.name, &failure.seen)) {
-            Some(found) if found.cause == mistake.cause => vec![],
-            Some(found) => vec![format!("is taken for: {}", found.cause.trim())],
-            None => vec![format!("is not recognised; seen: {}", failure.seen)],
+        Ok(match self.exercise.mistake(name, &failure.seen) {
+            Some((_, found)) if found.cause == mistake.cause => vec![],
+            Some((_, found)) => vec![format!("is taken for: {}", found.cause.trim())],
+            None => vec![format!("is not recognised; {name} has seen: {}", failure.seen)],
         })
     }
 
