@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::{Context, Result};
 use tests::checks;
 
-use crate::tasks::Exercise;
+use crate::tasks::{Exercise, Task};
 
 /// Writes the sheet.
 ///
@@ -26,6 +26,7 @@ The code here is step {}'s, with a comment `TODO(step{step}.K)` where task K beg
         if !task.see.trim().is_empty() {
             write!(text, "See it, in `./just vm`:\n\n```sh\n{}\n```\n\n", task.see.trim())?;
         }
+        writeln!(text, "The code: {}.\n", places(task)?)?;
         for (heading, names) in
             [("It is done when:", &task.checks), ("And as before:", &task.keeps)]
         {
@@ -44,4 +45,18 @@ The code here is step {}'s, with a comment `TODO(step{step}.K)` where task K beg
         writeln!(text, "The book: chapter {step}, [{part}](../../book/src/step{step}.md#{part})")?;
     }
     Ok(text)
+}
+
+/// `run` and `child` in `container`, `reap` in `signals`
+fn places(task: &Task) -> Result<String> {
+    let mut modules: Vec<(&str, Vec<String>)> = Vec::new();
+    for (module, name) in task.items()? {
+        match modules.iter_mut().find(|(known, _)| *known == module) {
+            Some((_, names)) => names.push(format!("`{name}`")),
+            None => modules.push((module, vec![format!("`{name}`")])),
+        }
+    }
+    let places =
+        modules.iter().map(|(module, names)| format!("{} in `{module}`", names.join(", ")));
+    Ok(places.collect::<Vec<_>>().join("; "))
 }

@@ -1,8 +1,8 @@
 //! The files that a learner begins with: step N without what its tasks ask for.
 //!
-//! An item of a task that the step before has, too, is as it was there. A new function keeps its
-//! documentation and its signature. Of anything else that is new a comment is left. What no task
-//! names is there already: it is plumbing, or an idea of an earlier chapter.
+//! An item of a task that the step before has, too, is as it was there, under its new documentation. A
+//! new function keeps its documentation and its signature. Of anything else that is new a comment is
+//! left. What no task names is there already: it is plumbing, or an idea of an earlier chapter.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -83,13 +83,15 @@ fn edit(file: &File, old: Option<&File>, name: &str, todo: &[String]) -> Result<
     let first = &file.lines[lines.start].text;
     let indent = &first[..first.len() - first.trim_start().len()];
     let mut instead: Vec<String> = todo.iter().map(|todo| format!("{indent}{todo}")).collect();
-    if item.body.is_some() {
-        instead.push(format!("{indent}todo!()"));
+    match &item.body {
+        Some(_) => instead.push(format!("{indent}todo!()")),
+        None => instead.iter_mut().for_each(|todo| *todo += &format!(" (`{name}`)")),
     }
     Ok(Edit { lines, instead, is_old: false })
 }
 
-/// The item of the step before, with a comment where the first difference is.
+/// The item of the step before, under the documentation that it has now, with a comment where the
+/// first difference is.
 fn as_before(
     file: &File,
     item: &Found,
@@ -100,17 +102,24 @@ fn as_before(
     let texts = |file: &File, lines: &Range<usize>| -> Vec<String> {
         file.lines[lines.clone()].iter().map(|line| line.text.clone()).collect()
     };
-    let (mut lines, new) = (texts(old, &was.lines), texts(file, &item.lines));
+    let is_text = |line: &String| line.trim_start().starts_with("///");
+    let split = |mut lines: Vec<String>| {
+        let code = lines.split_off(lines.iter().take_while(|line| is_text(line)).count());
+        (lines, code)
+    };
+    let (_, mut lines) = split(texts(old, &was.lines));
+    let (documentation, new) = split(texts(file, &item.lines));
     let ops = capture_diff_slices(Algorithm::Patience, &lines, &new);
     let Some(first) = ops.iter().find(|op| op.tag() != DiffTag::Equal) else {
         bail!("the step does not change it");
     };
     let at = first.old_range().start;
-    let next = lines.get(at).or(new.get(first.new_range().start));
+    let inserted = (first.tag() == DiffTag::Insert).then(|| &new[first.new_range().start]);
+    let next = inserted.or(lines.get(at));
     let indent = next.map_or("", |next| &next[..next.len() - next.trim_start().len()]);
     let todo = todo.iter().map(|todo| format!("{indent}{todo}"));
     lines.splice(at..at, todo.collect::<Vec<_>>());
-    Ok(lines)
+    Ok([documentation, lines].concat())
 }
 
 /// The file with all its edits.
