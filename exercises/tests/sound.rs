@@ -116,6 +116,23 @@ fn the_starter_and_what_the_tasks_ask_for_are_the_step() {
     }
 }
 
+#[test]
+fn a_begun_item_has_its_new_documentation_and_a_comment_where_it_changes() {
+    let sources = Sources::read(&checkout()).unwrap();
+    for (step, expected) in [
+        (
+            1,
+            "only with an error.\npub fn run(options: &Options) -> Result<u8, Error> {\n    // TODO(step1.1)",
+        ),
+        (2, "\n// TODO(step2.1): A child in a new UTS namespace (`NAMESPACES`)\n"),
+        (4, "CLONE_NEWUTS, // hostname\n    // TODO(step4.1): Three more namespaces\n];"),
+    ] {
+        let files = starter(&Exercise::read(&checkout(), step).unwrap(), &sources).unwrap();
+        let begun = &files[Path::new("src/container.rs")];
+        assert!(begun.contains(expected), "{begun}");
+    }
+}
+
 fn completed(begun: &str, reference: &File, mut names: Vec<&str>) -> String {
     names.sort_by_key(|name| reference.items.find(name).unwrap().lines.start);
     names.dedup();
