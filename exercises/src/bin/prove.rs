@@ -20,7 +20,8 @@ use tests::vm::{Command, Outcome, Stream, Vm};
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Put the starters to all stages before, not only to the last one
+    /// Put the starters to all stages before, not only to the last one, and the mistakes to all tasks
+    /// before
     #[arg(long)]
     all: bool,
 
@@ -123,7 +124,7 @@ impl Case<'_> {
     fn wrong(&self, vm: &mut Vm, all: bool) -> Result<Vec<String>> {
         match self.mistake {
             None => self.wrong_in_starter(vm, all),
-            Some(mistake) => self.wrong_in_mistake(vm, mistake),
+            Some(mistake) => self.wrong_in_mistake(vm, mistake, all),
         }
     }
 
@@ -148,14 +149,18 @@ impl Case<'_> {
         Ok(wrong)
     }
 
-    /// A learner is told about the first check that fails: it has to be the mistake's.
-    fn wrong_in_mistake(&self, vm: &mut Vm, mistake: &Mistake) -> Result<Vec<String>> {
+    /// A learner is told about the first check that fails: it has to be the mistake's. Without `all` the
+    /// tasks before the one of this check are taken for granted.
+    fn wrong_in_mistake(&self, vm: &mut Vm, mistake: &Mistake, all: bool) -> Result<Vec<String>> {
         let check = checks::all().find(|check| check.name == mistake.check);
         let check = check.with_context(|| format!("there is no check {}", mistake.check))?;
         let step = self.exercise.step;
         let mut plans = Plan::of_stages(step, 0..=step).into_iter();
         let plan = plans.find(|plan| plan.has(check)).context("nobody is promised it")?;
-        let in_order = self.exercise.tasks.iter().flat_map(|task| task.all_checks());
+        let task = self.exercise.task_of(check.name).context("no task has the check")?;
+        let granted = if all { 0 } else { task - 1 };
+        let tasks = self.exercise.tasks.iter().skip(granted);
+        let in_order = tasks.flat_map(|task| task.all_checks());
         let before = in_order.take_while(|name| *name != check.name);
         let until: Vec<&str> = before.chain([check.name]).collect();
         let reports = self.reports(vm, plan, Some(&until.join(",")))?;
