@@ -1,9 +1,11 @@
 //! Proves in the VM that the exercises are sound: an untouched starter keeps the promises of the
-//! stages before and none of its own, and each typical mistake is recognised.
+//! stages before and none of its own, each typical mistake is recognised, and a program in another
+//! language can pass.
 
-use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{fs, process};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
@@ -29,13 +31,24 @@ struct Options {
     steps: Vec<u8>,
 }
 
-/// A program to put to checks, and what has to come of it.
+/// A program to put to checks.
 struct Case<'a> {
     program: PathBuf,
-    exercise: &'a Exercise,
-    /// The mistake that it has; without one it is the starter.
-    mistake: Option<&'a Mistake>,
+    kind: Kind<'a>,
 }
+
+/// What has to come of it.
+enum Kind<'a> {
+    /// It keeps the promises of the stages before, and none of its own.
+    Starter(&'a Exercise),
+    /// A check fails, and the cause is recognised.
+    Mistake(&'a Exercise, &'a Mistake),
+    /// It keeps all promises of these stages.
+    InC(RangeInclusive<u8>),
+}
+
+/// What the program in C can do.
+const IN_C: RangeInclusive<u8> = 1..=4;
 
 fn main() -> ExitCode {
     shared::main("prove", |options| run(options).map_err(|error| Error::new(format!("{error:#}"))))
@@ -53,7 +66,7 @@ fn run(options: &Options) -> Result<u8> {
     for exercise in &exercises {
         let name = format!("starter{}", exercise.step);
         let program = built(&checkout, exercise, starter(exercise, &sources)?, &name)?;
-        cases.push(Case { program, exercise, mistake: None });
+        cases.push(Case { program, kind: Kind::Starter(exercise) });
         let mistakes = exercise.numbered().flat_map(|(number, task)| {
             let label = move |count: usize| format!("mistake{}-{number}-{count}", exercise.step);
             (1..).zip(&task.mistakes).map(move |(count, mistake)| (label(count), mistake))
@@ -61,8 +74,11 @@ fn run(options: &Options) -> Result<u8> {
         for (name, mistake) in mistakes {
             let files = with_mistake(&sources, exercise, mistake)?;
             let program = built(&checkout, exercise, files, &name)?;
-            cases.push(Case { program, exercise, mistake: Some(mistake) });
+            cases.push(Case { program, kind: Kind::Mistake(exercise, mistake) });
         }
+    }
+    if options.steps.is_empty() || options.steps.contains(IN_C.end()) {
+        cases.push(Case { program: in_c(&checkout)?, kind: Kind::InC(IN_C) });
     }
     let programs: Vec<PathBuf> = cases.iter().map(|case| case.program.clone()).collect();
     let mut vm = Vm::start_with(&programs).map_err(|error| anyhow!("{error}"))?;
@@ -98,6 +114,19 @@ fn built(checkout: &Path, exercise: &Exercise, mut files: Files, name: &str) -> 
     Ok(program)
 }
 
+/// Builds the engine in C.
+fn in_c(checkout: &Path) -> Result<PathBuf> {
+    let program = checkout.join("target/exercises/engine-in-c");
+    let source = checkout.join("exercises/in-c/engine.c");
+    let status = process::Command::new("cc")
+        .args(["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o"])
+        .args([&program, &source])
+        .status()
+        .context("run cc")?;
+    ensure!(status.success(), "{source:?} does not compile, see above");
+    Ok(program)
+}
+
 /// The step with one mistake.
 fn with_mistake(sources: &Sources, exercise: &Exercise, mistake: &Mistake) -> Result<Files> {
     let files = sources.step(exercise.step)?.files.values();
@@ -113,53 +142,68 @@ fn with_mistake(sources: &Sources, exercise: &Exercise, mistake: &Mistake) -> Re
 
 impl Case<'_> {
     fn title(&self) -> String {
-        let step = self.exercise.step;
-        match self.mistake {
-            None => format!("the starter of step {step} is step {} still", step - 1),
-            Some(mistake) => format!("step {step}: {}", mistake.cause.trim()),
+        match &self.kind {
+            Kind::Starter(exercise) => {
+                format!("the starter of step {} is step {} still", exercise.step, exercise.step - 1)
+            }
+            Kind::Mistake(exercise, mistake) => {
+                format!("step {}: {}", exercise.step, mistake.cause.trim())
+            }
+            Kind::InC(stages) => format!(
+                "a program in C keeps all promises of stages {} to {}",
+                stages.start(),
+                stages.end()
+            ),
         }
     }
 
     /// What is not as it has to be.
     fn wrong(&self, vm: &mut Vm, all: bool) -> Result<Vec<String>> {
-        match self.mistake {
-            None => self.wrong_in_starter(vm, all),
-            Some(mistake) => self.wrong_in_mistake(vm, mistake, all),
+        match &self.kind {
+            Kind::Starter(exercise) => {
+                let first = if all { 0 } else { exercise.step - 1 };
+                let mut wrong = self.failures(vm, exercise.step, first..=exercise.step - 1)?;
+                let own = self.reports(vm, Plan::control(exercise.step), None)?;
+                let kept = own.iter().filter(|report| report.failure.is_none());
+                wrong.extend(kept.map(|report| format!("passes {}", report.name)));
+                Ok(wrong)
+            }
+            Kind::Mistake(exercise, mistake) => self.wrong_in_mistake(vm, exercise, mistake, all),
+            Kind::InC(stages) => self.failures(vm, *stages.end(), stages.clone()),
         }
     }
 
-    fn wrong_in_starter(&self, vm: &mut Vm, all: bool) -> Result<Vec<String>> {
-        let step = self.exercise.step;
-        let first = if all { 0 } else { step - 1 };
-        let mut wrong = Vec::new();
-        // Root may call every step; what only an ordinary user is promised, a control checks.
-        let earlier = Plan::of_stages(step, first..=step - 1);
-        for plan in earlier.into_iter().filter(|plan| plan.called_by == CalledBy::Root) {
+    /// The promises of these stages that are not kept to root, who may call every step.
+    fn failures(&self, vm: &mut Vm, step: u8, stages: RangeInclusive<u8>) -> Result<Vec<String>> {
+        let mut failures = Vec::new();
+        let plans = Plan::of_stages(step, stages).into_iter();
+        for plan in plans.filter(|plan| plan.called_by == CalledBy::Root) {
             for report in self.reports(vm, plan, None)? {
                 if let Some(failure) = report.failure {
-                    wrong.push(format!("fails {}: {}", report.name, failure.seen));
+                    failures.push(format!("fails {}: {}", report.name, failure.seen));
                 }
             }
         }
-        for report in self.reports(vm, Plan::control(step), None)? {
-            if report.failure.is_none() {
-                wrong.push(format!("passes {}", report.name));
-            }
-        }
-        Ok(wrong)
+        Ok(failures)
     }
 
     /// A learner is told about the first check that fails: it has to be the mistake's. Without `all` the
     /// tasks before the one of this check are taken for granted.
-    fn wrong_in_mistake(&self, vm: &mut Vm, mistake: &Mistake, all: bool) -> Result<Vec<String>> {
+    fn wrong_in_mistake(
+        &self,
+        vm: &mut Vm,
+        exercise: &Exercise,
+        mistake: &Mistake,
+        all: bool,
+    ) -> Result<Vec<String>> {
         let check = checks::all().find(|check| check.name == mistake.check);
         let check = check.with_context(|| format!("there is no check {}", mistake.check))?;
-        let step = self.exercise.step;
+        let step = exercise.step;
         let mut plans = Plan::of_stages(step, 0..=step).into_iter();
         let plan = plans.find(|plan| plan.has(check)).context("nobody is promised it")?;
-        let task = self.exercise.task_of(check.name).context("no task has the check")?;
+        let task = exercise.task_of(check.name).context("no task has the check")?;
         let granted = if all { 0 } else { task - 1 };
-        let tasks = self.exercise.tasks.iter().skip(granted);
+        let tasks = exercise.tasks.iter().skip(granted);
         let in_order = tasks.flat_map(|task| task.all_checks());
         let before = in_order.take_while(|name| *name != check.name);
         let until: Vec<&str> = before.chain([check.name]).collect();
@@ -169,7 +213,7 @@ impl Case<'_> {
         let Some((name, failure)) = failed else {
             return Ok(vec![format!("passes {}", check.name)]);
         };
-        Ok(match self.exercise.mistake(name, &failure.seen) {
+        Ok(match exercise.mistake(name, &failure.seen) {
             Some((_, found)) if found.cause == mistake.cause => vec![],
             Some((_, found)) => vec![format!("is taken for: {}", found.cause.trim())],
             None => vec![format!("is not recognised; {name} has seen: {}", failure.seen)],
