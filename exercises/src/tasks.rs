@@ -30,6 +30,10 @@ pub struct Task {
     pub see: String,
     /// The items of the step that the learner writes: `MODULE NAME`, as in the book.
     pub code: Vec<String>,
+    /// Those of `code` that begin empty, although the step before has them: what they were does not fit
+    /// the code around them.
+    #[serde(default)]
+    pub anew: Vec<String>,
     /// The stage's checks that it takes to pass, by their names.
     pub checks: Vec<String>,
     /// Checks of earlier stages that it could break, and must not.
@@ -136,5 +140,10 @@ impl Task {
             .iter()
             .map(|item| item.split_once(' ').with_context(|| format!("{item:?} is no MODULE NAME")))
             .collect()
+    }
+
+    /// Whether an item begins empty, whatever it was in the step before.
+    pub fn is_anew(&self, module: &str, name: &str) -> bool {
+        self.anew.iter().any(|item| *item == format!("{module} {name}"))
     }
 }

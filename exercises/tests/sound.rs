@@ -58,6 +58,8 @@ fn each_task_can_be_seen_failing_helped_with_and_read_about() {
             let label = exercise.label(number);
             assert!(!task.checks.is_empty(), "{label} has no check");
             assert!(!task.code.is_empty(), "{label} has no code");
+            let is_code = |item| task.code.contains(item);
+            assert!(task.anew.iter().all(is_code), "{label}: {:?} is not all code", task.anew);
             assert!(task.hints.len() >= 3, "{label} has {} hints", task.hints.len());
             assert!(ids.contains(&task.book), "{label}: no #{} among {ids:?}", task.book);
         }
