@@ -1,8 +1,9 @@
 //! The files that a learner begins with: step N without what its tasks ask for.
 //!
-//! An item of a task that the step before has, too, is as it was there, under its new documentation. A
-//! new function keeps its documentation and its signature. Of anything else that is new a comment is
-//! left. What no task names is there already: it is plumbing, or an idea of an earlier chapter.
+//! An item of a task that the step before has, too, is as it was there, under its new documentation,
+//! unless it is one of `anew`. A new function keeps its documentation and its signature. Of anything
+//! else that is new a comment is left. What no task names is there already: it is plumbing, or an idea
+//! of an earlier chapter.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -53,7 +54,8 @@ pub fn starter(exercise: &Exercise, sources: &Sources) -> Result<Files> {
                     Ok(format!("// TODO({label}): {}", exercise.task(*number)?.title))
                 })
                 .collect::<Result<_>>()?;
-            let edit = edit(file, old, name, &todo);
+            let is_anew = exercise.tasks.iter().any(|task| task.is_anew(module, name));
+            let edit = edit(file, old.filter(|_| !is_anew), name, &todo);
             edits.push(edit.with_context(|| format!("{}: {name}", file.path.display()))?);
         }
         let text = apply(file, old, edits).with_context(|| file.path.display().to_string())?;
@@ -91,7 +93,7 @@ fn edit(file: &File, old: Option<&File>, name: &str, todo: &[String]) -> Result<
 }
 
 /// The item of the step before, under the documentation that it has now, with a comment where the
-/// first difference is.
+/// first difference is: in its body, if one is there.
 fn as_before(
     file: &File,
     item: &Found,
@@ -107,10 +109,14 @@ fn as_before(
         let code = lines.split_off(lines.iter().take_while(|line| is_text(line)).count());
         (lines, code)
     };
-    let (_, mut lines) = split(texts(old, &was.lines));
+    let (old_documentation, mut lines) = split(texts(old, &was.lines));
     let (documentation, new) = split(texts(file, &item.lines));
     let ops = capture_diff_slices(Algorithm::Patience, &lines, &new);
-    let Some(first) = ops.iter().find(|op| op.tag() != DiffTag::Equal) else {
+    let changes = || ops.iter().filter(|op| op.tag() != DiffTag::Equal);
+    let above = was.lines.start + old_documentation.len();
+    let body = was.body.as_ref().map_or(0, |body| body.start - above);
+    let in_body = changes().find(|op| op.old_range().start >= body);
+    let Some(first) = in_body.or(changes().next()) else {
         bail!("the step does not change it");
     };
     let at = first.old_range().start;
