@@ -160,7 +160,7 @@ impl<'a> Story<'a> {
         arguments: &str,
         result: &str,
     ) -> String {
-        let arguments = without_environment(arguments);
+        let arguments = shortened(&without_environment(arguments));
         let arguments =
             if WITH_PIDS.contains(&name) { self.with_names(&arguments) } else { arguments };
         let has_pid = FORKS.contains(&name) || name == "wait4";
@@ -202,9 +202,27 @@ fn without_environment(arguments: &str) -> String {
     }
 }
 
+/// Without what says nothing: a terminal's settings, and where a signal handler returns to.
+fn shortened(arguments: &str) -> String {
+    let arguments = arguments.replace("SNDCTL_TMR_STOP or TCSETSW", "TCSETSW");
+    let arguments = replaced(&arguments, "{c_iflag=", "}", "{…}");
+    replaced(&arguments, ", sa_restorer=", "}", "}")
+}
+
+/// The text with `with` for all from `start` to the next `end`.
+fn replaced(text: &str, start: &str, end: &str, with: &str) -> String {
+    let mut parts = text.split(start);
+    let mut result = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        result += with;
+        result += part.split_once(end).map_or("", |(_, rest)| rest);
+    }
+    result
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Style, tell};
+    use super::{Style, shortened, tell};
 
     /// Step 2, cut short; then a command that forks.
     const LOG: &str = r#"240 execve("/t/step2", ["/t/step2", "sh"], 0x7ffd2b097f10 /* 35 vars */) = 0
@@ -221,6 +239,21 @@ mod tests {
 240 wait4(241, [{WIFEXITED(s) && WEXITSTATUS(s) == 7}], WNOHANG|WSTOPPED, NULL) = 241
 240 +++ exited with 7 +++
 "#;
+
+    #[test]
+    fn what_says_nothing_is_left_out() {
+        for (call, short) in [
+            ("0, TCGETS, {c_iflag=ICRNL, c_oflag=NL0, ...}", "0, TCGETS, {…}"),
+            (
+                "SIGCHLD, {sa_handler=SIG_DFL, sa_flags=SA_RESTORER, sa_restorer=0x7f}, {sa_flags=0}, 8",
+                "SIGCHLD, {sa_handler=SIG_DFL, sa_flags=SA_RESTORER}, {sa_flags=0}, 8",
+            ),
+            ("0, SNDCTL_TMR_STOP or TCSETSW, {c_iflag=0}", "0, TCSETSW, {…}"),
+            ("3, {a=1}", "3, {a=1}"),
+        ] {
+            assert_eq!(shortened(call), short);
+        }
+    }
 
     #[test]
     fn the_lesson_alone() {
