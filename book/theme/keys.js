@@ -3,7 +3,7 @@ document.addEventListener(
     "keydown",
     (event) => {
         const { target, key } = event;
-        const scrolls = target.matches("code, .drawing, .table-wrapper") && target.scrollWidth > target.clientWidth;
+        const scrolls = target.matches("code, .drawing, .survey, .table-wrapper") && target.scrollWidth > target.clientWidth;
         if (scrolls && (key === "ArrowLeft" || key === "ArrowRight")) event.stopPropagation();
     },
     true,

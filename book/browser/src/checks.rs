@@ -38,6 +38,32 @@ pub fn keyboard(tab: &mut Tab) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+/// Plays the page's recording with real keys, if it has one: it plays, pauses, and ends as the whole text.
+pub fn recording(tab: &mut Tab) -> Result<Vec<String>> {
+    let figure = "document.querySelector('figure.recording')";
+    if tab.value(&format!("!{figure}"))? == true {
+        return Ok(Vec::new());
+    }
+    let text = tab.value(&format!("{figure}.querySelector('code').innerHTML"))?;
+    let mut faults = Vec::new();
+    tab.tab_to(".recording-controls button")?;
+    // "Play", "Pause", and the button after the next: "Show all".
+    for (keys, state, is_whole) in [
+        (&["Enter"][..], "playing", false),
+        (&["Enter"], "paused", false),
+        (&["Tab", "Tab", "Enter"], "whole", true),
+    ] {
+        keys.iter().try_for_each(|key| tab.press(key))?;
+        let shown = format!("{figure}.querySelector('code').innerHTML === {text}");
+        let state_is = format!("{figure}.dataset.state === '{state}'");
+        if !tab.becomes(&format!("{state_is} && ({shown}) === {is_whole}"))? {
+            faults.push(format!("the recording does not come to be {state} with keys"));
+        }
+    }
+    faults.extend(tab.take_faults());
+    Ok(faults)
+}
+
 /// The buttons above each chapter, with real keys: the theme is chosen, the table of contents hidden and shown. An arrow
 /// key turns the page, but not in a block of code, which it scrolls.
 pub fn menu(tab: &mut Tab, width: u32) -> Result<Vec<String>> {

@@ -24,6 +24,7 @@ window.keyboard = (() => {
             for (const element of document.querySelectorAll(CONTROLS)) {
                 const isButton = element.matches("button, summary, [role=button]");
                 if (!element.checkVisibility({ visibilityProperty: true }) || reached.has(element)) continue;
+                if (element.disabled) continue;
                 if (isButton || element.tabIndex >= 0) fault(element, "cannot be reached with the Tab key");
             }
             for (const label of document.querySelectorAll("label")) {

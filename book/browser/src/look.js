@@ -2,7 +2,7 @@
 // no backgrounds.
 async ({ width, printed }) => {
     const NEEDED = { text: 4.5, "large text": 3, graphics: 3 }; // contrast, in WCAG 2.2 AA
-    const BOXES = "pre, pre code, .table-wrapper, .drawing"; // which may scroll sideways
+    const BOXES = "pre, pre code, .table-wrapper, .drawing, .survey"; // which may scroll sideways
     const CONTROLS = "a[href], button, input, select, textarea, summary, [role=button], [tabindex]";
     const PICTURES = "img, svg, canvas, [role=img]";
 
@@ -73,7 +73,9 @@ async ({ width, printed }) => {
 
     for (const element of elements) {
         const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-        if (texts.length && !["SCRIPT", "STYLE", "NOSCRIPT"].includes(element.tagName)) textContrast(element, style(element));
+        // WCAG asks nothing of a button that can't be used now.
+        const isText = !["SCRIPT", "STYLE", "NOSCRIPT"].includes(element.tagName) && !element.disabled;
+        if (texts.length && isText) textContrast(element, style(element));
         if (element.placeholder) textContrast(element, getComputedStyle(element, "::placeholder"));
         if (element instanceof SVGGeometryElement) {
             const { fill, stroke } = style(element);
@@ -84,11 +86,15 @@ async ({ width, printed }) => {
 
     // What style sheets insert: to ask each element for it would take long.
     const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
-    const selectors = rules.flatMap((rule) => rule.selectorText?.split(",") ?? []);
-    for (const [, selector, part] of selectors.map((one) => one.match(/^(.+?)(::?before|::?after)$/) ?? [])) {
-        for (const element of selector ? document.querySelectorAll(selector) : []) {
-            const inserted = getComputedStyle(element, part);
-            if (isShown(element) && /^"[^"]*[^"\s]/.test(inserted.content)) textContrast(element, inserted);
+    for (const { selectorText } of rules) {
+        const parts = selectorText?.match(/::?(before|after)/g) ?? [];
+        if (!parts.length) continue;
+        const selector = selectorText.replaceAll(/::?(before|after)/g, ":not(no-such-element)"); // which all are
+        for (const element of document.querySelectorAll(selector)) {
+            for (const part of new Set(parts)) {
+                const inserted = getComputedStyle(element, part);
+                if (isShown(element) && /^"[^"]*[^"\s]/.test(inserted.content)) textContrast(element, inserted);
+            }
         }
     }
 

@@ -107,6 +107,7 @@ fn look_at(tab: &mut Tab, page: &str) -> Result<Vec<String>> {
             let mut wrong = Vec::new();
             if (width, theme) == (DESK, THEMES[0]) {
                 wrong = checks::keyboard(tab)?;
+                wrong.extend(checks::recording(tab)?);
             }
             wrong.extend(checks::look(tab, width, false)?);
             faults.extend(named(&format!("{page}, {width} px, {theme}"), wrong));
