@@ -19,6 +19,8 @@ pub struct Fence {
     pub host: bool,
     /// What a command for the checkout must print, where the chapter does not show what it does.
     pub shows: Option<String>,
+    /// The lines of a command may come in another order.
+    pub unordered: bool,
     /// The page can play it.
     pub play: bool,
     /// What differs from run to run.
@@ -75,6 +77,7 @@ impl Fence {
             None if word == "registry" => self.registry = true,
             None if word == "host" => self.host = true,
             None if word == "play" => self.play = true,
+            None if word == "unordered" => self.unordered = true,
             Some(("shows", text)) => self.shows = Some(text.into()),
             Some(("varies", words)) => self.varies = words.split(',').map(Varying::from).collect(),
             _ => return Err(format!("a transcript has no such word as {word:?}")),

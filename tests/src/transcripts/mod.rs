@@ -15,6 +15,7 @@
 //!     host          run in the checkout, where it must succeed; the transcript shows nothing of what it prints
 //!     shows=TEXT    instead of that: it must print this
 //!     varies=A,B    A and B differ from run to run, see below
+//!     unordered     the lines of a command may come in another order: they are from processes or threads side by side
 //!     play          the page can play it: book/recordings has when each line came
 //!
 //! Everything must be as it stands in the book, but for the words that `varies` names. Such a word may be another one
@@ -152,9 +153,13 @@ impl Run<'_> {
 
     fn compare(&mut self, fence: &Fence, command: &Command, printed: &Printed, names: &mut Names) {
         let shown: Vec<&str> = fence.printed().collect();
-        let longest = command.printed.len().max(printed.lines.len());
+        let lines = match fence.unordered {
+            true => in_order(fence, command, &printed.lines, names, &shown),
+            false => printed.lines.clone(),
+        };
+        let longest = command.printed.len().max(lines.len());
         let differs = (0..longest).find(|line| {
-            let (expected, seen) = (command.printed.get(*line), printed.lines.get(*line));
+            let (expected, seen) = (command.printed.get(*line), lines.get(*line));
             let mut agree = |expected: &String, seen: &String| {
                 names.agree(&tabs_expanded(expected), seen, &fence.varies, &shown)
             };
@@ -172,7 +177,7 @@ impl Run<'_> {
         }
         let or_nothing =
             |line: Option<&String>| line.map_or("nothing more".into(), |line| format!("|{line}"));
-        let (expected, seen) = (command.printed.get(line), printed.lines.get(line));
+        let (expected, seen) = (command.printed.get(line), lines.get(line));
         let line = command.printed_at() + line;
         self.differs(line, &command.typed[0], &or_nothing(expected), &or_nothing(seen));
     }
@@ -237,6 +242,27 @@ impl Run<'_> {
 }
 
 /// As a terminal shows them.
+/// The lines that were seen in the order of the book's; at the end those that the book does not have.
+fn in_order(
+    fence: &Fence,
+    command: &Command,
+    seen: &[String],
+    names: &Names,
+    shown: &[&str],
+) -> Vec<String> {
+    let (mut names, mut rest) = (names.clone(), seen.to_vec());
+    let mut lines = Vec::new();
+    for expected in &command.printed {
+        let expected = tabs_expanded(expected);
+        let is_it = |seen: &String| names.agree(&expected, seen, &fence.varies, shown);
+        if let Some(at) = rest.iter().position(is_it) {
+            lines.push(rest.remove(at));
+        }
+    }
+    lines.extend(rest);
+    lines
+}
+
 fn tabs_expanded(line: &str) -> String {
     let mut expanded = String::new();
     for character in line.chars() {
@@ -270,6 +296,16 @@ mod tests {
             let fences = fence::fences(&read(chapter.path()).unwrap());
             fences.unwrap_or_else(|error| panic!("{}:{error}", chapter.path().display()));
         }
+    }
+
+    #[test]
+    fn lines_that_come_side_by_side_are_put_in_the_books_order() {
+        let text = "```console unordered varies=b1…,~179,~9000\n$ pull\nlayer b129 of 179\nlayer c5a0 of 9000\n```\n";
+        let fences = fence::fences(text).unwrap();
+        let shown: Vec<&str> = fences[0].printed().collect();
+        let seen = ["layer c5a0 of 8990", "more", "layer d0a5 of 180"].map(String::from);
+        let lines = in_order(&fences[0], &fences[0].commands[0], &seen, &Names::default(), &shown);
+        assert_eq!(lines, ["layer d0a5 of 180", "layer c5a0 of 8990", "more"]);
     }
 
     #[test]
