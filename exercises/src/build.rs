@@ -1,10 +1,11 @@
 //! Builds a learner's crate.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use tests::as_typed;
 
 use crate::place;
 
@@ -27,7 +28,7 @@ pub fn build(checkout: &Path, step: u8) -> Result<PathBuf> {
 ///
 /// It does not compile.
 pub fn build_in(directory: &Path, profile: &str) -> Result<PathBuf> {
-    let built = Command::new("cargo")
+    let built = as_typed("cargo")
         .args(["build", "--quiet", "--message-format", "json-render-diagnostics"])
         .args(["--profile", profile])
         .current_dir(directory)

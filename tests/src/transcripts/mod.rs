@@ -33,10 +33,11 @@ mod shell;
 use std::fs;
 use std::iter;
 use std::path::{Path, PathBuf};
-use std::process::{self, Stdio};
+use std::process::Stdio;
 
 use shared::{Error, Explain};
 
+use crate::as_typed;
 use fence::{Command, Fence};
 use names::Names;
 use shell::{Printed, Shell};
@@ -197,7 +198,7 @@ impl Run<'_> {
     fn on_host(&mut self, fence: &Fence) -> Result<(), Error> {
         for command in &fence.commands {
             let typed = command.typed.join("\n");
-            let output = process::Command::new("bash")
+            let output = as_typed("bash")
                 .args(["-c", &typed])
                 .current_dir(checkout())
                 .stdin(Stdio::null())
