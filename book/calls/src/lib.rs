@@ -55,6 +55,9 @@ pub struct Plumbing {
     /// The first step that makes them.
     pub since: u8,
     pub calls: Vec<String>,
+    /// It depends on the machine whether they are made.
+    #[serde(default)]
+    pub sometimes: bool,
     /// As in [`Lesson::with`].
     #[serde(default)]
     pub with: String,

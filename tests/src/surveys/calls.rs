@@ -6,7 +6,7 @@ mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use calls::{Lesson, TABLE, Table};
+use calls::{Lesson, Plumbing, TABLE, Table};
 
 use crate::checks::LAST_STAGE;
 use crate::checks::engine::set_patience;
@@ -92,7 +92,7 @@ impl Seen {
                             "step {step} makes {call}, which is plumbing of step {since}"
                         ));
                     }
-                    false if since == step => wrong
+                    false if since == step && !plumbing.sometimes => wrong
                         .push(format!("{call} is plumbing of step {step}, which does not make it")),
                     _ => {}
                 }
@@ -115,7 +115,8 @@ impl Seen {
                 text += &format!("  {:32} {}\n", lesson.name(), lesson.what);
             }
         }
-        let new = self.plumbing.iter().filter(|(place, _)| table.plumbing[*place].since == step);
+        let is_new = |row: &Plumbing| row.since == step && !row.sometimes;
+        let new = self.plumbing.iter().filter(|(place, _)| is_new(&table.plumbing[*place]));
         let new: Vec<&str> = new.map(|(_, call)| call.as_str()).collect();
         if !new.is_empty() {
             text += &format!("  plumbing: {}\n", new.join(" "));
@@ -164,6 +165,7 @@ mod tests {
             under: String::new(),
         };
         let plumbing = |since, call: &str, with: &str| Plumbing {
+            sometimes: false,
             since,
             calls: vec![call.into()],
             with: with.into(),
