@@ -15,11 +15,7 @@ use crate::place;
 ///
 /// There is no work/stepN, or it does not compile.
 pub fn build(checkout: &Path, step: u8) -> Result<PathBuf> {
-    let directory = place::directory(checkout, step);
-    if !directory.is_dir() {
-        bail!("there is no work/step{step}: ./just start {step} makes it");
-    }
-    build_in(&directory, "release").with_context(|| format!("work/step{step}"))
+    build_in(&place::begun(checkout, step)?, "release").with_context(|| format!("work/step{step}"))
 }
 
 /// Builds the crate in a directory and gives its program.

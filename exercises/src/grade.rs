@@ -3,9 +3,10 @@
 use std::env;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
+use tests::grading::{How, run_checks};
 use tests::report::{CalledBy, Plan, Report};
-use tests::vm::{Command, Outcome, Stream, Vm};
+use tests::vm::Vm;
 
 use crate::progress::Done;
 use crate::tasks::Exercise;
@@ -63,19 +64,14 @@ impl Grading<'_> {
     fn run(&self, vm: &mut Vm, plan: Plan, only: &[&str], outcomes: &mut Outcomes) -> Result<()> {
         let name = self.program.file_name().context("a program has a name")?.to_string_lossy();
         let plan = Plan { program: name.into(), ..plan };
-        let mut argv = vec!["checks".into(), "--json".into(), plan.to_string()];
-        argv.extend(["--seed".into(), self.seed.to_string()]);
-        if !only.is_empty() {
-            argv.extend(["--only".into(), only.join(",")]);
-        }
-        let (mut heading, mut lost) = (String::new(), Vec::new());
-        let outcome = vm.run_lines(&Command::new(argv), &mut |stream, line| {
-            let report = match stream {
-                Stream::Stdout => serde_json::from_str::<Report>(line).ok(),
-                Stream::Stderr => None,
-            };
-            let Some(report) = report else { return lost.push(line.to_string()) };
-            let by_task = !only.is_empty();
+        let how = How {
+            seed: Some(self.seed),
+            only: only.iter().map(|name| name.to_string()).collect(),
+            ..How::default()
+        };
+        let by_task = !only.is_empty();
+        let mut heading = String::new();
+        run_checks(vm, &plan, &how, &mut |report| {
             let new = self.heading(&plan, &report, by_task);
             if heading != new {
                 println!("{new}");
@@ -84,11 +80,9 @@ impl Grading<'_> {
             let mark = if report.failure.is_some() { "FAIL" } else { "ok" };
             println!("{mark:>6}  {}", report.promise);
             outcomes.take(self.exercise, report, by_task);
-        });
-        match outcome.map_err(|error| anyhow!("{error}"))? {
-            Outcome::Ended(0 | 1) => Ok(()),
-            _ => bail!("the checks did not come to their end: {}", lost.join("; ")),
-        }
+        })
+        .map_err(|error| anyhow!("{error}"))?;
+        Ok(())
     }
 
     fn heading(&self, plan: &Plan, report: &Report, by_task: bool) -> String {

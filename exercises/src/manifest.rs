@@ -7,23 +7,26 @@ use anyhow::{Context, Result};
 use toml::{Table, Value};
 
 /// Makes the manifest of work/stepN from those of the step, of the step before and of the workspace.
-/// `up` leads from there to the checkout: `../..`.
+/// `up` leads from there to the checkout: `../..`. `mark` is another one for each crate that is made: to
+/// Cargo, whose outputs they share, two of one step would be the same package, and it would take what it
+/// has built of one for the other.
 ///
 /// # Errors
 ///
 /// One of them can't be read.
-pub fn manifest(checkout: &Path, step: u8, up: &str) -> Result<String> {
+pub fn manifest(checkout: &Path, step: u8, up: &str, mark: &str) -> Result<String> {
     let workspace = read(&checkout.join("Cargo.toml"))?;
     let common = |table: &str, key: &str| workspace["workspace"][table].get(key).cloned();
     let of = |step: u8| read(&checkout.join(format!("steps/step{step}/Cargo.toml")));
     let (new, old) = (of(step)?, of(step - 1)?);
 
     let mut package = Table::new();
-    for key in ["name", "description", "edition", "rust-version", "publish", "version"] {
+    for key in ["name", "description", "edition", "rust-version", "publish"] {
         let own = new["package"].get(key).filter(|value| !value.is_table()).cloned();
         let value = own.or_else(|| common("package", key));
         package.insert(key.into(), value.with_context(|| format!("no {key}"))?);
     }
+    package.insert("version".into(), format!("{step}.0.0+{mark}").into());
     let mut dependencies = Table::new();
     let tables =
         [&old, &new].into_iter().filter_map(|manifest| manifest["dependencies"].as_table());
@@ -43,8 +46,17 @@ pub fn manifest(checkout: &Path, step: u8, up: &str) -> Result<String> {
     manifest.insert("package".into(), package.into());
     manifest.insert("dependencies".into(), dependencies.into());
     manifest.insert("lints".into(), Table::from_iter([("rust".into(), lints().into())]).into());
-    manifest.insert("profile".into(), workspace["profile"].clone());
+    manifest.insert("profile".into(), profile(&workspace["profile"]["release"]).into());
     Ok(manifest.to_string())
+}
+
+/// As the steps are shipped; and for debugging, what is not the learner's is fast all the same.
+fn profile(release: &Value) -> Table {
+    let mut others = Table::new();
+    others.insert("opt-level".into(), 2.into());
+    let package = Table::from_iter([("*".into(), others.into())]);
+    let dev = Table::from_iter([("package".into(), package.into())]);
+    Table::from_iter([("release".into(), release.clone()), ("dev".into(), dev.into())])
 }
 
 /// What the learner would have to mend for nothing: a starter imports what its solution needs, and

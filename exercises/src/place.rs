@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
 use sources::Sources;
 
 use crate::starter::{Files, starter};
@@ -13,6 +14,19 @@ use crate::{manifest, sheet};
 /// The learner's crate for a step.
 pub fn directory(checkout: &Path, step: u8) -> PathBuf {
     checkout.join(format!("work/step{step}"))
+}
+
+/// The learner's crate for a step, which has to be there.
+///
+/// # Errors
+///
+/// It is not.
+pub fn begun(checkout: &Path, step: u8) -> Result<PathBuf> {
+    let place = directory(checkout, step);
+    match place.is_dir() {
+        true => Ok(place),
+        false => bail!("there is no work/step{step}: ./just start {step} makes it"),
+    }
 }
 
 /// Makes the crate; false if there is one already, which is left alone.
@@ -28,20 +42,28 @@ pub fn start(checkout: &Path, step: u8) -> Result<bool> {
     let exercise = Exercise::read(checkout, step)?;
     let mut files = starter(&exercise, &Sources::read(checkout)?)?;
     files.insert("TASKS.md".into(), sheet::sheet(&exercise)?);
-    complete(checkout, step, &mut files, &place)?;
+    let mark = Timestamp::now().as_second().to_string();
+    complete(checkout, step, &mut files, &place, &mark)?;
     write(files, &place)?;
     Ok(true)
 }
 
 /// Adds to the sources of a step what makes a crate at `place` of them, which is below the checkout.
+/// `mark` tells it from others of the step.
 ///
 /// # Errors
 ///
 /// A manifest can't be read.
-pub fn complete(checkout: &Path, step: u8, files: &mut Files, place: &Path) -> Result<()> {
+pub fn complete(
+    checkout: &Path,
+    step: u8,
+    files: &mut Files,
+    place: &Path,
+    mark: &str,
+) -> Result<()> {
     let below = place.strip_prefix(checkout).context("it is not below the checkout")?;
     let up = vec![".."; below.components().count()].join("/");
-    files.insert("Cargo.toml".into(), manifest::manifest(checkout, step, &up)?);
+    files.insert("Cargo.toml".into(), manifest::manifest(checkout, step, &up, mark)?);
     // All of a learner's crates build in one place, so that what they depend on is built once; and not
     // in the steps' own, where programs of the same names are.
     let config = format!("[build]\ntarget-dir = \"{up}/target/work\"\n");
@@ -77,10 +99,7 @@ pub fn write(files: Files, place: &Path) -> Result<()> {
 ///
 /// There is none, or it can't be moved.
 pub fn reset(checkout: &Path, step: u8, date: &str) -> Result<PathBuf> {
-    let place = directory(checkout, step);
-    if !place.exists() {
-        bail!("there is no work/step{step} to move aside: ./just start {step} makes it");
-    }
+    let place = begun(checkout, step)?;
     let names = (1..).map(|number| match number {
         1 => format!("step{step}.{date}"),
         _ => format!("step{step}.{date}.{number}"),

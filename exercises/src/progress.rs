@@ -45,6 +45,17 @@ impl Done {
 const FILE: &str = "work/progress.json";
 
 impl Progress {
+    /// Takes over what a check has found, in the file.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read or written.
+    pub fn note(checkout: &Path, step: u8, found: &[Done]) -> Result<()> {
+        let mut progress = Progress::read(checkout)?;
+        progress.take(step, found);
+        progress.write(checkout)
+    }
+
     /// Reads it; nothing is done where there is no file.
     ///
     /// # Errors
@@ -79,7 +90,7 @@ impl Progress {
     }
 
     /// Takes over what a check has found.
-    pub fn take(&mut self, step: u8, found: &[Done]) {
+    fn take(&mut self, step: u8, found: &[Done]) {
         for (task, Done { passed, checks, .. }) in
             self.tasks(step, found.len()).iter_mut().zip(found)
         {

@@ -1,6 +1,6 @@
 //! Waits for a learner to save a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -17,27 +17,30 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch `src` and the manifest in `directory`.
+    /// Begins to watch the sources and the manifest in `directory`, in which nothing is built.
     ///
     /// # Errors
     ///
-    /// They are not there, or the limit on inotify watches is reached (inotify(7)).
+    /// It is not there, or the limit on inotify watches is reached (inotify(7)).
     pub fn on(directory: &Path) -> Result<Watch> {
         let (sender, changes) = channel();
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 // Reading a file is an event, too, and the build reads them all.
                 let is_change = |kind| !matches!(kind, EventKind::Access(_));
-                if event.is_ok_and(|event| is_change(event.kind)) {
+                let is_source = |path: &PathBuf| {
+                    path.extension().is_some_and(|it| it == "rs") || path.ends_with("Cargo.toml")
+                };
+                let matters = |event: notify::Event| {
+                    is_change(event.kind) && event.paths.iter().any(is_source)
+                };
+                if event.is_ok_and(matters) {
                     let _ = sender.send(());
                 }
             })
             .context("begin to watch")?;
-        let mode = [("src", RecursiveMode::Recursive), ("Cargo.toml", RecursiveMode::NonRecursive)];
-        for (name, mode) in mode {
-            let path = directory.join(name);
-            watcher.watch(&path, mode).with_context(|| format!("watch {path:?}"))?;
-        }
+        let watching = watcher.watch(directory, RecursiveMode::Recursive);
+        watching.with_context(|| format!("watch {directory:?}"))?;
         Ok(Watch { changes, _watcher: watcher })
     }
 
@@ -68,7 +71,12 @@ mod tests {
         fs::write(directory.join("src/main.rs"), "fn main() {}").unwrap();
         watch.wait().unwrap();
         fs::read(directory.join("src/main.rs")).unwrap();
-        assert!(watch.changes.recv_timeout(ONE_CHANGE).is_err(), "to read is no change");
+        fs::write(directory.join("Cargo.lock"), "").unwrap();
+        assert!(watch.changes.recv_timeout(ONE_CHANGE).is_err(), "neither is a change");
+        // As many editors save.
+        fs::write(directory.join("new"), "").unwrap();
+        fs::rename(directory.join("new"), directory.join("Cargo.toml")).unwrap();
+        watch.wait().unwrap();
         fs::remove_dir_all(directory).unwrap();
     }
 }

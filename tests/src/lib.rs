@@ -1,6 +1,7 @@
 //! Behaviour checks of every stage, the VM they run in, and the tools around them.
 pub mod checks;
 pub mod doctor;
+pub mod grading;
 pub mod report;
 pub mod snapshots;
 pub mod surveys;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Parser, Subcommand};
 use exercises::grade::Grading;
 use exercises::progress::Progress;
@@ -117,13 +117,12 @@ fn run(options: &Options) -> Result<u8> {
                 None => build::build(&checkout, *step)?,
             };
             let from = from.unwrap_or(*step);
+            ensure!(from <= *step, "--from {from} is after stage {step}: it is the first to check");
             let mut vm = start_vm(&program)?;
             let seed = seed.unwrap_or_else(draw::new_seed);
             let outcomes = Grading { exercise: &exercise, program, from, seed }.grade(&mut vm)?;
             if bin.is_none() {
-                let mut progress = Progress::read(&checkout)?;
-                progress.take(*step, &outcomes.tasks);
-                progress.write(&checkout)?;
+                Progress::note(&checkout, *step, &outcomes.tasks)?;
             }
             Ok(outcomes.first_failed.is_some().into())
         }
@@ -185,27 +184,28 @@ fn start_vm(program: &Path) -> Result<Vm> {
 /// Until Ctrl-C. The VM stays up, so that an answer takes no longer than the checks.
 fn watch(checkout: &Path, step: u8) -> Result<u8> {
     let exercise = Exercise::read(checkout, step)?;
-    let watch = Watch::on(&place::directory(checkout, step))?;
+    let watch = Watch::on(&place::begun(checkout, step)?)?;
     let mut vm = None;
     // An image that the checks have made stays in the VM, and has what was drawn for it.
     let seed = draw::new_seed();
-    loop {
-        match build::build(checkout, step) {
-            Ok(program) => {
-                let vm = match &mut vm {
-                    None => vm.insert(start_vm(&program)?),
-                    Some(vm) => {
-                        vm.put(&program).map_err(|error| anyhow!("{error}"))?;
-                        vm
-                    }
-                };
-                let grading = Grading { exercise: &exercise, program, from: step, seed };
-                let outcomes = grading.grade(vm)?;
-                let mut progress = Progress::read(checkout)?;
-                progress.take(step, &outcomes.tasks);
-                progress.write(checkout)?;
+    let mut check = || {
+        let program = build::build(checkout, step)?;
+        // A VM that a program has brought down is not used again.
+        let mut running = match vm.take() {
+            None => start_vm(&program)?,
+            Some(mut running) => {
+                Vm::put(&mut running, &program).map_err(|error| anyhow!("{error}"))?;
+                running
             }
-            Err(error) => println!("{error:#}"),
+        };
+        let outcomes =
+            Grading { exercise: &exercise, program, from: step, seed }.grade(&mut running)?;
+        vm = Some(running);
+        Progress::note(checkout, step, &outcomes.tasks)
+    };
+    loop {
+        if let Err(error) = check() {
+            println!("{error:#}");
         }
         println!("\nWaiting for you to save a file in work/step{step}; Ctrl-C ends this.");
         watch.wait()?;

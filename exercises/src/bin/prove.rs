@@ -15,8 +15,9 @@ use exercises::{build, place};
 use shared::Error;
 use sources::Sources;
 use tests::checks::{self, LAST_STAGE};
+use tests::grading::{How, run_checks};
 use tests::report::{CalledBy, Plan, Report};
-use tests::vm::{Command, Outcome, Stream, Vm};
+use tests::vm::Vm;
 
 /// Proves in the VM that the exercises are sound
 #[derive(Parser)]
@@ -101,13 +102,18 @@ fn built(checkout: &Path, exercise: &Exercise, mut files: Files, name: &str) -> 
     let directory = checkout.join("target/exercises");
     fs::create_dir_all(&directory).context("make target/exercises")?;
     let place = directory.join(name).with_extension("crate");
-    place::complete(checkout, exercise.step, &mut files, &place)?;
-    // Always anew: to Cargo all of these are one package, which it builds again when a file is newer
-    // than what it built last, and that may be another one's.
-    if place.exists() {
-        fs::remove_dir_all(&place).with_context(|| format!("remove {place:?}"))?;
+    place::complete(checkout, exercise.step, &mut files, &place, name)?;
+    // Cargo builds again what has a new time. It writes its own Cargo.lock.
+    let is_there = |(path, text): (&PathBuf, &String)| {
+        let is = fs::read_to_string(place.join(path));
+        path == Path::new("Cargo.lock") || is.is_ok_and(|is| is == *text)
+    };
+    if !files.iter().all(is_there) {
+        if place.exists() {
+            fs::remove_dir_all(&place).with_context(|| format!("remove {place:?}"))?;
+        }
+        place::write(files, &place)?;
     }
-    place::write(files, &place)?;
     let file = build::build_in(&place, "dev").with_context(|| name.to_string())?;
     let program = directory.join(name);
     fs::copy(file, &program).with_context(|| format!("write {program:?}"))?;
@@ -163,7 +169,7 @@ impl Case<'_> {
             Kind::Starter(exercise) => {
                 let first = if all { 0 } else { exercise.step - 1 };
                 let mut wrong = self.failures(vm, exercise.step, first..=exercise.step - 1)?;
-                let own = self.reports(vm, Plan::control(exercise.step), None)?;
+                let own = self.reports(vm, Plan::control(exercise.step), &[])?;
                 let kept = own.iter().filter(|report| report.failure.is_none());
                 wrong.extend(kept.map(|report| format!("passes {}", report.name)));
                 Ok(wrong)
@@ -178,7 +184,7 @@ impl Case<'_> {
         let mut failures = Vec::new();
         let plans = Plan::of_stages(step, stages).into_iter();
         for plan in plans.filter(|plan| plan.called_by == CalledBy::Root) {
-            for report in self.reports(vm, plan, None)? {
+            for report in self.reports(vm, plan, &[])? {
                 if let Some(failure) = report.failure {
                     failures.push(format!("fails {}: {}", report.name, failure.seen));
                 }
@@ -207,7 +213,7 @@ impl Case<'_> {
         let in_order = tasks.flat_map(|task| task.all_checks());
         let before = in_order.take_while(|name| *name != check.name);
         let until: Vec<&str> = before.chain([check.name]).collect();
-        let reports = self.reports(vm, plan, Some(&until.join(",")))?;
+        let reports = self.reports(vm, plan, &until)?;
         let failed =
             reports.iter().find_map(|report| Some((&report.name, report.failure.as_ref()?)));
         let Some((name, failure)) = failed else {
@@ -220,23 +226,14 @@ impl Case<'_> {
         })
     }
 
-    fn reports(&self, vm: &mut Vm, plan: Plan, only: Option<&str>) -> Result<Vec<Report>> {
+    fn reports(&self, vm: &mut Vm, plan: Plan, only: &[&str]) -> Result<Vec<Report>> {
         let name = self.program.file_name().context("a program has a name")?.to_string_lossy();
         let plan = Plan { program: name.into(), ..plan };
-        let mut argv = vec!["checks".into(), "--json".into(), plan.to_string()];
-        argv.extend(["--patience", "8"].map(String::from));
-        argv.extend(only.iter().flat_map(|name| ["--only".to_string(), name.to_string()]));
-        let (mut reports, mut lost) = (Vec::new(), Vec::new());
-        let outcome = vm.run_lines(&Command::new(argv), &mut |stream, line| match (
-            stream,
-            serde_json::from_str(line),
-        ) {
-            (Stream::Stdout, Ok(report)) => reports.push(report),
-            _ => lost.push(line.to_string()),
-        });
-        match outcome.map_err(|error| anyhow!("{error}"))? {
-            Outcome::Ended(0 | 1) => Ok(reports),
-            _ => Err(anyhow!("{plan} did not come to its end: {}", lost.join("; "))),
-        }
+        let only = only.iter().map(|name| name.to_string()).collect();
+        let how = How { patience: Some(8), only, ..How::default() };
+        let mut reports = Vec::new();
+        run_checks(vm, &plan, &how, &mut |report| reports.push(report))
+            .map_err(|error| anyhow!("{error}"))?;
+        Ok(reports)
     }
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use shared::Error;
 use tests::checks::LAST_STAGE;
+use tests::grading::{self, How};
 use tests::report::{Plan, Report};
 use tests::surveys::{self, Survey};
 use tests::transcripts::Chapter;
@@ -24,7 +25,7 @@ mod tally;
 const VMS: usize = 2;
 
 /// How long a negative control waits for what does not come, in seconds. Most of them wait for that.
-const PATIENCE_OF_CONTROLS: &str = "8";
+const PATIENCE_OF_CONTROLS: u64 = 8;
 
 fn main() -> ExitCode {
     shared::main("verify", run)
@@ -148,31 +149,22 @@ fn run_checks(
     control: bool,
     tally: &Mutex<Tally>,
 ) -> Result<Vec<Report>, Error> {
-    let mut argv = vec!["checks".to_string(), "--json".into(), plan.to_string()];
-    if control {
-        argv.extend(["--patience".into(), PATIENCE_OF_CONTROLS.into()]);
-    }
-    if let Some(name) = &options.only {
-        argv.extend(["--only".into(), name.clone()]);
-    }
+    let how = How {
+        patience: control.then_some(PATIENCE_OF_CONTROLS),
+        only: options.only.iter().cloned().collect(),
+        ..How::default()
+    };
     let mut reports = Vec::new();
-    let outcome = vm.run_lines(&Command::new(argv), &mut |stream, line| match (
-        stream,
-        serde_json::from_str::<Report>(line),
-    ) {
-        (Stream::Stdout, Ok(report)) => {
-            if lock(tally).live {
-                println!("{report}");
-            }
-            reports.push(report);
+    let others = grading::run_checks(vm, plan, &how, &mut |report| {
+        if lock(tally).live {
+            println!("{report}");
         }
-        _ if control => {}
-        _ => eprintln!("{}: {line}", plan.title()),
+        reports.push(report);
     })?;
-    match outcome {
-        Outcome::Ended(0 | 1) => Ok(reports),
-        _ => Err(Error::new(format!("the checks {plan} did not come to their end"))),
+    if !control {
+        others.iter().for_each(|line| eprintln!("{}: {line}", plan.title()));
     }
+    Ok(reports)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

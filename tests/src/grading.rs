@@ -1,0 +1,53 @@
+//! Puts a program that is in the VM to checks, from outside.
+
+use shared::Error;
+
+use crate::report::{Plan, Report};
+use crate::vm::{Command, Outcome, Stream, Vm};
+
+/// How checks are made; what is not said is as `checks` has it by itself.
+#[derive(Clone, Debug, Default)]
+pub struct How {
+    /// How long a check waits for what does not come, in seconds.
+    pub patience: Option<u64>,
+    /// What the checks put in is drawn from this.
+    pub seed: Option<u64>,
+    /// Only the checks of these names, in this order; all if there are none.
+    pub only: Vec<String>,
+}
+
+/// Makes the checks of a plan and gives `tell` each report when it is there. What else the checks
+/// wrote is returned, line by line.
+///
+/// # Errors
+///
+/// The checks do not come to their end.
+pub fn run_checks(
+    vm: &mut Vm,
+    plan: &Plan,
+    how: &How,
+    tell: &mut dyn FnMut(Report),
+) -> Result<Vec<String>, Error> {
+    let mut argv = vec!["checks".to_string(), "--json".into(), plan.to_string()];
+    for (option, value) in [("--patience", how.patience), ("--seed", how.seed)] {
+        argv.extend(value.into_iter().flat_map(|value| [option.into(), value.to_string()]));
+    }
+    if !how.only.is_empty() {
+        argv.extend(["--only".into(), how.only.join(",")]);
+    }
+    let mut others = Vec::new();
+    let outcome = vm.run_lines(&Command::new(argv), &mut |stream, line| match (
+        stream,
+        serde_json::from_str(line),
+    ) {
+        (Stream::Stdout, Ok(report)) => tell(report),
+        _ => others.push(line.to_string()),
+    })?;
+    match outcome {
+        Outcome::Ended(0 | 1) => Ok(others),
+        _ => {
+            let said = others.join("; ");
+            Err(Error::new(format!("the checks {plan} did not come to their end: {said}")))
+        }
+    }
+}
