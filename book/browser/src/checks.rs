@@ -104,8 +104,8 @@ pub fn menu(tab: &mut Tab, width: u32) -> Result<Vec<String>> {
     tab.press("Escape")?;
 
     let address = tab.value("location.href")?;
-    tab.value("document.querySelector('pre > code').innerText += ' '.repeat(400)")?;
-    tab.tab_to("pre > code")?;
+    tab.value("document.querySelector('.listing pre > code').innerText += ' '.repeat(400)")?;
+    tab.tab_to(".listing pre > code")?;
     tab.press("ArrowRight")?;
     expect(
         tab.becomes("document.activeElement.scrollLeft > 0")?,

@@ -116,7 +116,7 @@ impl Directives {
         let html = listing::listing(file, &pieces);
         Ok(match code {
             Code::Module { .. } => {
-                let about = escape(&about(file));
+                let about = about(file);
                 format!(
                     "<details><summary><code>{module}</code>: {about}</summary>\n{html}</details>\n"
                 )
@@ -214,10 +214,16 @@ fn to_source_pages(line: &str, checkout: &Path) -> String {
     out
 }
 
-/// The first paragraph of a module's documentation.
+/// The first paragraph of a module's documentation, as HTML.
 fn about(file: &File) -> String {
     let texts = file.lines.iter().map_while(|line| line.text.strip_prefix("//! "));
-    texts.collect::<Vec<_>>().join(" ")
+    let text = escape(&texts.collect::<Vec<_>>().join(" "));
+    let pieces = text.split('`').enumerate();
+    let mark = |(number, piece): (usize, &str)| match number % 2 {
+        0 => piece.to_string(),
+        _ => format!("<code>{piece}</code>"),
+    };
+    pieces.map(mark).collect()
 }
 
 /// Without the empty lines at the end.
