@@ -1,5 +1,6 @@
 //! Builds a learner's crate.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -15,18 +16,20 @@ use crate::place;
 ///
 /// There is no work/stepN, or it does not compile.
 pub fn build(checkout: &Path, step: u8) -> Result<PathBuf> {
-    build_in(&place::begun(checkout, step)?, "release").with_context(|| format!("work/step{step}"))
+    let programs = build_in(&place::begun(checkout, step)?, &["--release".into()]);
+    let last = programs.and_then(|programs| programs.into_iter().last().context("no program"));
+    last.with_context(|| format!("work/step{step}"))
 }
 
-/// Builds the crate in a directory and gives its program.
+/// Builds what is in a directory and gives the programs.
 ///
 /// # Errors
 ///
 /// It does not compile.
-pub fn build_in(directory: &Path, profile: &str) -> Result<PathBuf> {
+pub fn build_in(directory: &Path, arguments: &[OsString]) -> Result<Vec<PathBuf>> {
     let built = as_typed("cargo")
         .args(["build", "--quiet", "--message-format", "json-render-diagnostics"])
-        .args(["--profile", profile])
+        .args(arguments)
         .current_dir(directory)
         .stderr(Stdio::inherit())
         .output()
@@ -39,6 +42,6 @@ pub fn build_in(directory: &Path, profile: &str) -> Result<PathBuf> {
         let message: Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     };
-    let program = messages.lines().rev().find_map(executable).context("it has no program")?;
-    program.canonicalize().context("find its program")
+    let programs = messages.lines().filter_map(executable);
+    programs.map(|program| program.canonicalize().context("find its program")).collect()
 }

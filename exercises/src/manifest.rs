@@ -14,7 +14,7 @@ use toml::{Table, Value};
 /// # Errors
 ///
 /// One of them can't be read.
-pub fn manifest(checkout: &Path, step: u8, up: &str, mark: &str) -> Result<String> {
+pub fn manifest(checkout: &Path, step: u8, up: &str, mark: &str) -> Result<Table> {
     let workspace = read(&checkout.join("Cargo.toml"))?;
     let common = |table: &str, key: &str| workspace["workspace"][table].get(key).cloned();
     let of = |step: u8| read(&checkout.join(format!("steps/step{step}/Cargo.toml")));
@@ -47,7 +47,7 @@ pub fn manifest(checkout: &Path, step: u8, up: &str, mark: &str) -> Result<Strin
     manifest.insert("dependencies".into(), dependencies.into());
     manifest.insert("lints".into(), Table::from_iter([("rust".into(), lints().into())]).into());
     manifest.insert("profile".into(), profile(&workspace["profile"]["release"]).into());
-    Ok(manifest.to_string())
+    Ok(manifest)
 }
 
 /// As the steps are shipped; and for debugging, what is not the learner's is fast all the same.
@@ -65,7 +65,12 @@ fn lints() -> Table {
     Table::from_iter(["unused", "unreachable_code"].map(|lint| (lint.into(), "allow".into())))
 }
 
-fn read(path: &Path) -> Result<Table> {
+/// Reads a manifest.
+///
+/// # Errors
+///
+/// It can't be read.
+pub fn read(path: &Path) -> Result<Table> {
     let text = fs::read_to_string(path).with_context(|| format!("read {path:?}"))?;
     text.parse().with_context(|| format!("read {path:?}"))
 }

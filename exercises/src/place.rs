@@ -63,7 +63,8 @@ pub fn complete(
 ) -> Result<()> {
     let below = place.strip_prefix(checkout).context("it is not below the checkout")?;
     let up = vec![".."; below.components().count()].join("/");
-    files.insert("Cargo.toml".into(), manifest::manifest(checkout, step, &up, mark)?);
+    let manifest = manifest::manifest(checkout, step, &up, mark)?;
+    files.insert("Cargo.toml".into(), manifest.to_string());
     // All of a learner's crates build in one place, so that what they depend on is built once; and not
     // in the steps' own, where programs of the same names are.
     let config = format!("[build]\ntarget-dir = \"{up}/target/work\"\n");

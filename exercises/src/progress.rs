@@ -50,7 +50,7 @@ impl Progress {
     /// # Errors
     ///
     /// The file can't be read or written.
-    pub fn note(checkout: &Path, step: u8, found: &[Done]) -> Result<()> {
+    pub fn note(checkout: &Path, step: u8, found: &[Option<Done>]) -> Result<()> {
         let mut progress = Progress::read(checkout)?;
         progress.take(step, found);
         progress.write(checkout)
@@ -89,12 +89,12 @@ impl Progress {
         self.steps.iter().map(|(step, begun)| (*step, begun))
     }
 
-    /// Takes over what a check has found.
-    fn take(&mut self, step: u8, found: &[Done]) {
-        for (task, Done { passed, checks, .. }) in
-            self.tasks(step, found.len()).iter_mut().zip(found)
-        {
-            (task.passed, task.checks) = (*passed, *checks);
+    /// Takes over what a check has found; a task of which it has found nothing stays as it was.
+    fn take(&mut self, step: u8, found: &[Option<Done>]) {
+        for (task, found) in self.tasks(step, found.len()).iter_mut().zip(found) {
+            if let Some(Done { passed, checks, .. }) = found {
+                (task.passed, task.checks) = (*passed, *checks);
+            }
         }
         self.steps.entry(step).or_default().checked = Some(Timestamp::now());
     }

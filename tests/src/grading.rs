@@ -14,9 +14,13 @@ pub struct How {
     pub seed: Option<u64>,
     /// Only the checks of these names, in this order; all if there are none.
     pub only: Vec<String>,
+    /// Of many runs of one kind some, as the seed has it.
+    pub sparing: bool,
+    /// No more checks after the first that fails.
+    pub until_failure: bool,
 }
 
-/// Makes the checks of a plan and gives `tell` each report when it is there. What else the checks
+/// Makes the checks of some plans and gives `tell` each report when it is there. What else the checks
 /// wrote is returned, line by line.
 ///
 /// # Errors
@@ -24,11 +28,16 @@ pub struct How {
 /// The checks do not come to their end.
 pub fn run_checks(
     vm: &mut Vm,
-    plan: &Plan,
+    plans: &[Plan],
     how: &How,
     tell: &mut dyn FnMut(Report),
 ) -> Result<Vec<String>, Error> {
-    let mut argv = vec!["checks".to_string(), "--json".into(), plan.to_string()];
+    let names: Vec<String> = plans.iter().map(Plan::to_string).collect();
+    let mut argv = ["checks", "--json"].map(String::from).to_vec();
+    argv.extend(names.iter().cloned());
+    for (option, wanted) in [("--sparing", how.sparing), ("--until-failure", how.until_failure)] {
+        argv.extend(wanted.then(|| option.into()));
+    }
     for (option, value) in [("--patience", how.patience), ("--seed", how.seed)] {
         argv.extend(value.into_iter().flat_map(|value| [option.into(), value.to_string()]));
     }
@@ -47,7 +56,8 @@ pub fn run_checks(
         Outcome::Ended(0 | 1) => Ok(others),
         _ => {
             let said = others.join("; ");
-            Err(Error::new(format!("the checks {plan} did not come to their end: {said}")))
+            let names = names.join(" ");
+            Err(Error::new(format!("the checks {names} did not come to their end: {said}")))
         }
     }
 }

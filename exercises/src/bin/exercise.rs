@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Parser, Subcommand};
-use exercises::grade::Grading;
+use exercises::grade::{At, Failed, Grading};
 use exercises::progress::Progress;
 use exercises::tasks::Exercise;
 use exercises::watch::Watch;
@@ -13,6 +13,13 @@ use exercises::{build, place, report, solution};
 use shared::Error;
 use tests::checks::draw;
 use tests::vm::Vm;
+
+/// How long a check waits for what does not come, in seconds. On a busy machine that emulates another
+/// one a step in a check takes two.
+const PATIENCE_OF_CHECK: u64 = 8;
+
+/// The same while a learner waits for an answer.
+const PATIENCE_OF_WATCH: u64 = 4;
 
 /// The steps as exercises: write them yourself, in work/stepN
 #[derive(Parser)]
@@ -120,11 +127,13 @@ fn run(options: &Options) -> Result<u8> {
             ensure!(from <= *step, "--from {from} is after stage {step}: it is the first to check");
             let mut vm = start_vm(&program)?;
             let seed = seed.unwrap_or_else(draw::new_seed);
-            let outcomes = Grading { exercise: &exercise, program, from, seed }.grade(&mut vm)?;
+            let patience = PATIENCE_OF_CHECK;
+            let grading = Grading { exercise: &exercise, program, from, seed, patience, at: None };
+            let outcomes = grading.grade(&mut vm)?;
             if bin.is_none() {
                 Progress::note(&checkout, *step, &outcomes.tasks)?;
             }
-            Ok(outcomes.first_failed.is_some().into())
+            Ok(outcomes.failed.is_some().into())
         }
         Command::Watch { step } => watch(&checkout, *step),
         Command::Hint { step, task } => {
@@ -181,13 +190,15 @@ fn start_vm(program: &Path) -> Result<Vm> {
     Vm::start_with(&[program.to_owned()]).map_err(|error| anyhow!("{error}"))
 }
 
-/// Until Ctrl-C. The VM stays up, so that an answer takes no longer than the checks.
+/// Until Ctrl-C. The VM stays up, and what failed last is checked first: an answer takes seconds.
 fn watch(checkout: &Path, step: u8) -> Result<u8> {
     let exercise = Exercise::read(checkout, step)?;
     let watch = Watch::on(&place::begun(checkout, step)?)?;
     let mut vm = None;
     // An image that the checks have made stays in the VM, and has what was drawn for it.
     let seed = draw::new_seed();
+    let patience = PATIENCE_OF_WATCH;
+    let mut failed: Option<Failed> = None;
     let mut check = || {
         let program = build::build(checkout, step)?;
         // A VM that a program has brought down is not used again.
@@ -198,9 +209,14 @@ fn watch(checkout: &Path, step: u8) -> Result<u8> {
                 running
             }
         };
-        let outcomes =
-            Grading { exercise: &exercise, program, from: step, seed }.grade(&mut running)?;
+        let mut progress = Progress::read(checkout)?;
+        let tasks = progress.tasks(step, exercise.tasks.len());
+        let task = tasks.iter().position(|task| !task.is_whole()).unwrap_or(0) + 1;
+        let at = Some(At { task, failed: failed.as_ref() });
+        let grading = Grading { exercise: &exercise, program, from: step, seed, patience, at };
+        let outcomes = grading.grade(&mut running)?;
         vm = Some(running);
+        failed = outcomes.failed;
         Progress::note(checkout, step, &outcomes.tasks)
     };
     loop {

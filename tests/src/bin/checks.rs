@@ -30,6 +30,14 @@ struct Options {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     only: Vec<String>,
 
+    /// Of many runs of one kind make some, which are drawn
+    #[arg(long)]
+    sparing: bool,
+
+    /// End after the first check that fails
+    #[arg(long)]
+    until_failure: bool,
+
     /// PROGRAM:STEP:FIRST-LAST:CALLER, as in step4:4:0-4:root
     #[arg(required = true)]
     plan: Vec<Plan>,
@@ -54,6 +62,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<u8, Error> {
     draw::set_seed(options.seed);
+    draw::set_sparing(options.sparing);
     begin(options.patience)?;
     let mut failed = false;
     for (number, plan) in options.plan.iter().enumerate() {
@@ -68,6 +77,9 @@ fn run(options: &Options) -> Result<u8, Error> {
             match options.json {
                 true => println!("{}", serde_json::to_string(&report).expect("it is plain data")),
                 false => println!("{report}"),
+            }
+            if failed && options.until_failure {
+                return Ok(1);
             }
         }
     }

@@ -3,15 +3,32 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use fastrand::Rng;
 
 static SEED: AtomicU64 = AtomicU64::new(0);
+static SPARING: AtomicBool = AtomicBool::new(false);
 
 /// Sets the seed, before the first check.
 pub fn set_seed(seed: u64) {
     SEED.store(seed, Ordering::Relaxed);
+}
+
+/// Sets that of many runs of one kind some will do: somebody waits for the answer.
+pub fn set_sparing(sparing: bool) {
+    SPARING.store(sparing, Ordering::Relaxed);
+}
+
+/// Whether some will do.
+pub fn is_sparing() -> bool {
+    SPARING.load(Ordering::Relaxed)
+}
+
+/// Every so-manieth of these, from one that is drawn.
+pub fn some_of<T>(all: impl Iterator<Item = T>, stride: u32) -> impl Iterator<Item = T> {
+    let first = number(&format!("one in {stride}"), 0..=stride - 1);
+    all.skip(first as usize).step_by(stride as usize)
 }
 
 /// A seed that fits on a command line.

@@ -16,9 +16,6 @@ use std::time::{Duration, Instant};
 use super::failure::{Failure, Verdict, equal, require};
 use super::samples;
 
-/// How long a run may take. On a busy machine that emulates its processor, Python takes ten seconds.
-const LONGEST_RUN: Duration = Duration::from_secs(60);
-
 /// The first step whose program has subcommands: what it was before is then `run`.
 const FIRST_WITH_RUN: u8 = 7;
 
@@ -54,6 +51,11 @@ pub fn patience() -> Duration {
 /// Sets that time, in seconds.
 pub fn set_patience(seconds: u64) {
     PATIENCE.store(seconds, Ordering::Relaxed);
+}
+
+/// How long a run may take. On a busy machine that emulates its processor, Python takes ten seconds.
+fn longest_run() -> Duration {
+    3 * patience()
 }
 
 /// Who calls the engine.
@@ -239,7 +241,7 @@ impl Outcome {
         let mut child = command
             .spawn()
             .map_err(|error| Failure::new(&tried, "a program that can be started", error))?;
-        let status = wait(&mut child, LONGEST_RUN)?;
+        let status = wait(&mut child, longest_run())?;
         Ok(Outcome { tried, status, stdout: text(&out)?, stderr: text(&err)? })
     }
 
@@ -275,7 +277,7 @@ impl Outcome {
     /// How it ended and what it wrote, for a person.
     fn seen(&self) -> String {
         let ending = match self.status {
-            None => format!("no end within {} s", LONGEST_RUN.as_secs()),
+            None => format!("no end within {} s", longest_run().as_secs()),
             Some(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("exit status {code}"),
                 (None, signal) => format!("death by signal {}", signal.unwrap_or(0)),

@@ -146,7 +146,7 @@ impl Engine {
 
 /// Waits until `done`, at most as long as a person would.
 pub fn eventually(done: impl FnMut() -> bool) -> bool {
-    within(patience() / 4, done)
+    within(patience() / 2, done)
 }
 
 /// Waits until `done`, at most so long.

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 
 use super::draw;
-use super::engine::{Engine, Outcome};
+use super::engine::{Engine, Outcome, patience};
 use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::{ROOTFS, own};
 use super::machine::Machine;
-use super::running::{Running, eventually};
+use super::running::{Running, eventually, within};
 use super::stage0::early_moments;
 use super::stage5::on_changed_machine;
 
@@ -256,12 +256,13 @@ fn pids_limit(engine: &Engine) -> Verdict {
 }
 
 fn fork_bomb(engine: &Engine) -> Verdict {
-    let script = "echo begin; bomb() { bomb | bomb & }; bomb 2>/dev/null; sleep 2";
+    let script = "echo begin; bomb() { bomb | bomb & }; bomb 2>/dev/null; sleep 60";
     let options = ["--pids", "64", "/bin/sh", "-c", script];
     let mut running = Running::start(engine.command(options))?;
     running.says("begin")?;
     let group = cgroup_of(&running.inner()?.to_string())?;
-    let hit = eventually(|| number(&group, "pids.events", "max").is_ok_and(|hits| hits > 10.0));
+    let hits = || number(&group, "pids.events", "max").is_ok_and(|hits| hits > 10.0);
+    let hit = within(patience(), hits);
     require(hit, &running.tried, "pids.events: more than 10 refused forks", "fewer")?;
     let most = number(&group, "pids.current", "")?;
     require(most <= 64.0, &running.tried, "64 processes at most", most)?;
@@ -269,6 +270,7 @@ fn fork_bomb(engine: &Engine) -> Verdict {
     Command::new("/bin/true").status()?;
     let took = start.elapsed();
     require(took < Duration::from_secs(2), "true, on the host", "an answer", format!("{took:?}"))?;
+    running.signal(Signal::SIGTERM)?;
     running.status().map(drop)
 }
 

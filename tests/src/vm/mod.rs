@@ -105,7 +105,8 @@ impl Vm {
     ///
     /// It can't be read, or not be written there.
     pub fn put(&mut self, program: &Path) -> Result<(), Error> {
-        let bytes = fs::read(program).explain(format_args!("read {}", program.display()))?;
+        let mut bytes = fs::read(program).explain(format_args!("read {}", program.display()))?;
+        payload::strip(&mut bytes);
         let name = program.file_name().unwrap_or_default();
         let script = r#"cat > "$0.new" && chmod 755 "$0.new" && mv "$0.new" "$0""#;
         let file = Path::new("/slipway/bin").join(name).into_os_string();

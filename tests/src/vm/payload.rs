@@ -92,8 +92,8 @@ fn add_program(tar: &mut Builder<&File>, name: &str, file: &Path) -> io::Result<
 }
 
 /// Cuts off what an ELF program does not need to run, three quarters of one built for debugging: all that follows its
-/// last loaded segment. The emulated disk is slow, so this is worth a second of each start.
-fn strip(program: &mut Vec<u8>) {
+/// last loaded segment. What is emulated is slow, so this is worth a second of each start.
+pub fn strip(program: &mut Vec<u8>) {
     if let Some(end) = loaded_end(program)
         && end < program.len()
     {
