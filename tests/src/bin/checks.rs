@@ -70,7 +70,6 @@ fn run(options: &Options) -> Result<u8, Error> {
         fixture::hand_over(caller)
             .explain("give the files of the checks to the engine's caller")?;
         let engine = Engine::new(find(&plan.program)?, plan.step, caller);
-        engine.fetch_rootfs();
         for check in options.checks(plan) {
             let report = put_to(check, &engine, number);
             failed |= report.failure.is_some();

@@ -87,12 +87,13 @@ pub struct Engine {
     /// Images that it has been told to pull.
     pub pulled: RefCell<BTreeSet<String>>,
     knows_pull: OnceCell<Verdict>,
+    has_rootfs: OnceCell<()>,
 }
 
 impl Engine {
     pub fn new(binary: PathBuf, step: u8, caller: Caller) -> Engine {
-        let (shown, pulled, knows_pull) = Default::default();
-        Engine { binary, step, caller, shown, pulled, knows_pull }
+        let (shown, pulled, knows_pull, has_rootfs) = Default::default();
+        Engine { binary, step, caller, shown, pulled, knows_pull, has_rootfs }
     }
 
     /// How a command line begins that runs a command, up to the options. `program` is the engine's
@@ -117,6 +118,7 @@ impl Engine {
         let at = end_of_options(&args);
         // Without a command the line is about options, or about what is missing.
         if self.step >= FIRST_WITH_IMAGE && at < args.len() {
+            self.fetch_rootfs();
             args.insert(at, samples::rootfs().unwrap_or_default().into());
         }
         args
@@ -170,13 +172,14 @@ impl Engine {
         self.subcommand([&["run"], options, &[image], args].concat())
     }
 
-    /// Lets an engine that runs images pull the usual one: so no check takes the time for it. If
-    /// that fails, the checks will tell.
+    /// Lets an engine that runs images pull the usual one, if it has not yet: so no run takes the time for
+    /// it. If that fails, the checks will tell.
     pub fn fetch_rootfs(&self) {
         if self.step >= FIRST_WITH_IMAGE
             && let Ok(image) = samples::rootfs()
         {
-            let _ = Outcome::of(self.subcommand(["pull", &image]), b"");
+            let pull = || drop(Outcome::of(self.subcommand(["pull", &image]), b""));
+            self.has_rootfs.get_or_init(pull);
         }
     }
 

@@ -13,8 +13,8 @@ use tests::vm::Vm;
 /// The stages whose promises the program in C keeps.
 pub const IN_C: RangeInclusive<u8> = 1..=4;
 
-/// How long a check waits for what does not come, in seconds: most of these must fail.
-const PATIENCE: u64 = 5;
+/// How long a check that must fail waits for what does not come, in seconds.
+const PATIENCE: u64 = 8;
 
 /// A program to put to checks.
 pub struct Case<'a> {
@@ -24,8 +24,9 @@ pub struct Case<'a> {
 
 /// What has to come of it.
 pub enum Kind<'a> {
-    /// It keeps the promises of the stages before, and none of its own.
-    Starter(&'a Exercise),
+    /// It keeps the promises of the stages before, and none of its own. Each list has the first check of
+    /// each task; none stands for all checks.
+    Starter { step: u8, kept: Vec<String>, own: Vec<String> },
     /// A check fails, and the cause is recognised.
     Mistake(&'a Exercise, &'a Mistake),
     /// It keeps all promises of [`IN_C`].
@@ -36,8 +37,8 @@ impl Case<'_> {
     /// One line.
     pub fn title(&self) -> String {
         match &self.kind {
-            Kind::Starter(exercise) => {
-                format!("the starter of step {} is step {} still", exercise.step, exercise.step - 1)
+            Kind::Starter { step, .. } => {
+                format!("the starter of step {step} is step {} still", step - 1)
             }
             Kind::Mistake(exercise, mistake) => {
                 format!("step {}: {}", exercise.step, mistake.cause.trim())
@@ -50,24 +51,35 @@ impl Case<'_> {
         }
     }
 
-    /// What is not as it has to be. Without `all`, of the stages before a starter only the last is looked
-    /// at, and of a mistake only the check that shows it. What the checks put in is drawn from `seed`.
+    /// What is not as it has to be. Without `all`, a starter is put to one check of each task, of its own
+    /// and of the step before, and a mistake to the check that shows it. What the checks put in is drawn from `seed`.
     pub fn wrong(&self, vm: &mut Vm, all: bool, seed: u64) -> Result<Vec<String>> {
         vm.put(&self.program).map_err(|error| anyhow!("{error}"))?;
         let mut trial = Trial { vm, program: &self.program, seed };
         match &self.kind {
-            Kind::Starter(exercise) => {
-                let first = if all { 0 } else { exercise.step - 1 };
-                let mut wrong = trial.failures(exercise.step, first..=exercise.step - 1)?;
-                let own = trial.reports(Plan::control(exercise.step), &[])?;
-                let kept = own.iter().filter(|report| report.failure.is_none());
-                wrong.extend(kept.map(|report| format!("passes {}", report.name)));
+            Kind::Starter { step, kept, own } => {
+                let first = if all { 0 } else { step - 1 };
+                let kept = if all { &[][..] } else { kept };
+                let mut wrong = trial.failures(*step, first..=step - 1, kept)?;
+                let own = if all { &[][..] } else { own };
+                let own = trial.reports(Plan::control(*step), own, Expected::Failures)?;
+                let passed = own.iter().filter(|report| report.failure.is_none());
+                wrong.extend(passed.map(|report| format!("passes {}", report.name)));
                 Ok(wrong)
             }
             Kind::Mistake(exercise, mistake) => trial.wrong_in_mistake(exercise, mistake, all),
-            Kind::InC => trial.failures(*IN_C.end(), IN_C),
+            Kind::InC => trial.failures(*IN_C.end(), IN_C, &[]),
         }
     }
+}
+
+/// What is to come of some checks.
+#[derive(PartialEq)]
+enum Expected {
+    Passes,
+    Failures,
+    /// The first one is the answer.
+    OneFailure,
 }
 
 /// A program on trial.
@@ -79,11 +91,16 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     /// The promises of these stages that are not kept to root, who may call every step.
-    fn failures(&mut self, step: u8, stages: RangeInclusive<u8>) -> Result<Vec<String>> {
+    fn failures(
+        &mut self,
+        step: u8,
+        stages: RangeInclusive<u8>,
+        only: &[String],
+    ) -> Result<Vec<String>> {
         let mut failures = Vec::new();
         let plans = Plan::of_stages(step, stages).into_iter();
         for plan in plans.filter(|plan| plan.called_by == CalledBy::Root) {
-            for report in self.reports(plan, &[])? {
+            for report in self.reports(plan, only, Expected::Passes)? {
                 if let Some(failure) = report.failure {
                     failures.push(format!("fails {}: {}", report.name, failure.seen));
                 }
@@ -107,8 +124,8 @@ impl Trial<'_> {
         let plan = plans.find(|plan| plan.has(check)).context("nobody is promised it")?;
         let in_order = exercise.tasks.iter().flat_map(|task| task.all_checks());
         let before = in_order.take_while(|name| all && *name != check.name);
-        let until: Vec<&str> = before.chain([check.name]).collect();
-        let reports = self.reports(plan, &until)?;
+        let until: Vec<String> = before.chain([check.name]).map(String::from).collect();
+        let reports = self.reports(plan, &until, Expected::OneFailure)?;
         let failed =
             reports.iter().find_map(|report| Some((&report.name, report.failure.as_ref()?)));
         let Some((name, failure)) = failed else {
@@ -121,15 +138,15 @@ impl Trial<'_> {
         })
     }
 
-    fn reports(&mut self, plan: Plan, only: &[&str]) -> Result<Vec<Report>> {
+    fn reports(&mut self, plan: Plan, only: &[String], expected: Expected) -> Result<Vec<Report>> {
         let name = self.program.file_name().context("a program has a name")?.to_string_lossy();
         let plan = Plan { program: name.into(), ..plan };
         let how = How {
-            patience: Some(PATIENCE),
+            patience: (expected != Expected::Passes).then_some(PATIENCE),
             seed: Some(self.seed),
-            only: only.iter().map(|name| name.to_string()).collect(),
+            only: only.to_vec(),
             sparing: true,
-            until_failure: !only.is_empty(),
+            until_failure: expected == Expected::OneFailure,
         };
         let mut reports = Vec::new();
         run_checks(self.vm, &[plan], &how, &mut |report| reports.push(report))

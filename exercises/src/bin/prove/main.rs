@@ -30,8 +30,8 @@ const VMS: usize = 2;
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Put the starters to all stages before, not only to the last one, and the mistakes to all checks
-    /// that come before the one that shows them
+    /// Put the starters to all checks of their stage and of those before, not to one of each task, and the
+    /// mistakes also to the checks that come before the one that shows them
     #[arg(long)]
     all: bool,
 
@@ -61,7 +61,13 @@ fn run(options: &Options) -> Result<u8> {
     for exercise in &exercises {
         let name = format!("starter{}", exercise.step);
         variants.add_starter(&checkout, &sources, exercise, &name)?;
-        kinds.push((name, Kind::Starter(exercise)));
+        // Step 0 is no exercise; all that it promises is soon checked.
+        let kept = match exercise.step {
+            1 => Vec::new(),
+            step => first_checks(&Exercise::read(&checkout, step - 1)?),
+        };
+        let own = first_checks(exercise);
+        kinds.push((name, Kind::Starter { step: exercise.step, kept, own }));
         for (number, task) in exercise.numbered() {
             for (count, mistake) in (1..).zip(&task.mistakes) {
                 let name = format!("mistake{}-{number}-{count}", exercise.step);
@@ -92,6 +98,11 @@ fn run(options: &Options) -> Result<u8> {
     let Queue { passed, failed, .. } = *lock(&queue);
     println!("exercises: {passed} passed, {failed} failed, 0 skipped");
     Ok((failed > 0).into())
+}
+
+/// Of each task the first check.
+fn first_checks(exercise: &Exercise) -> Vec<String> {
+    exercise.tasks.iter().filter_map(|task| task.checks.first().cloned()).collect()
 }
 
 /// What is still to do, and what has come of the rest.
