@@ -25,7 +25,7 @@ pub fn is_sparing() -> bool {
     SPARING.load(Ordering::Relaxed)
 }
 
-/// Every so-manieth of these, from one that is drawn.
+/// One in `stride` of these, from the first that is drawn.
 pub fn some_of<T>(all: impl Iterator<Item = T>, stride: u32) -> impl Iterator<Item = T> {
     let first = number(&format!("one in {stride}"), 0..=stride - 1);
     all.skip(first as usize).step_by(stride as usize)
