@@ -36,10 +36,10 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
     case "$1" in busybox | debian | docker-export | host) ;; *) echo "just: no such KIND of root filesystem: $1; there are busybox, debian, docker-export and host" >&2; exit 125 ;; esac
     exec {{ quote(justfile_directory() / "rootfs-scripts") }}/"$1" "$2"
 
-# Run a registry with sample images on this machine alone, until Ctrl-C; PORT is 5000 if you name none
+# Run a registry with sample images until Ctrl-C, on this machine alone; `--room` is for a class
 [group('run')]
 [no-exit-message]
-@registry *PORT:
+@registry *ARGS:
     exec setpriv --pdeathsig TERM rootfs-scripts/registry "$@"
 
 # Build the book and open it in a browser
