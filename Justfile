@@ -42,6 +42,13 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @registry *ARGS:
     exec setpriv --pdeathsig TERM rootfs-scripts/registry "$@"
 
+# Set up this machine from a kit in DIR, without a network; `./just class --make DIR` makes one
+[group('run')]
+[no-cd]
+[no-exit-message]
+@class *ARGS:
+    JUST={{ quote(just_executable()) }} exec {{ quote(justfile_directory() / "rootfs-scripts/class") }} "$@"
+
 # Build the book and open it in a browser
 [group('run')]
 [no-exit-message]
