@@ -25,7 +25,9 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 # Run a command in the throw-away VM; a shell without one
 [group('run')]
 [no-exit-message]
-@vm *ARGS: build
+@vm *ARGS:
+    case "${1-}" in --program*) ;; *) steps/build "the steps" --release --package 'step*' ;; esac
+    steps/build "the programs that check them" --package tests --bins
     exec cargo run --quiet --package tests --bin vm -- "$@"
 
 # Make a root filesystem in DIR: busybox, debian, docker-export or host

@@ -81,7 +81,11 @@ impl Grading<'_> {
         }
         match &outcomes.failed {
             Some(failed) => println!("\n{}", self.advice(&failed.report)),
-            None => println!("\nAll of it is right."),
+            None => {
+                println!(
+                    "\nAll of it is right. ./just solution {step} shows how the reference does it."
+                );
+            }
         }
         println!("(What the checks put in was drawn from seed {}; --seed repeats it.)", self.seed);
         Ok(outcomes)
@@ -151,6 +155,9 @@ impl Grading<'_> {
         if let Some((_, mistake)) = mistake {
             let cause = mistake.cause.trim().replace('\n', "\n            ");
             text += &format!("  probably  {cause}\n");
+        }
+        if ["no end", "no further line"].iter().any(|it| failure.seen.contains(it)) {
+            text += "  or        this machine was too busy to answer in time: check once more\n";
         }
         let number = mistake.map(|(number, _)| number);
         if let Some(number) = number.or_else(|| self.exercise.task_of(&report.name))

@@ -56,6 +56,19 @@ impl Progress {
         progress.write(checkout)
     }
 
+    /// Forgets an exercise that is begun anew, in the file.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read or written.
+    pub fn forget(checkout: &Path, step: u8) -> Result<()> {
+        let mut progress = Progress::read(checkout)?;
+        match progress.steps.remove(&step) {
+            Some(_) => progress.write(checkout),
+            None => Ok(()),
+        }
+    }
+
     /// Reads it; nothing is done where there is no file.
     ///
     /// # Errors

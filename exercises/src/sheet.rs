@@ -17,14 +17,17 @@ pub fn sheet(exercise: &Exercise) -> Result<String> {
     let mut text = format!(
         "# Step {step}\n\n{goal}\n
 The code here is step {}'s, with a comment `TODO(step{step}.K)` where task K begins. `./just check {step}` tells how \
-         far you are, `./just hint {step}` helps, `./just watch {step}` checks again whenever you save a file.\n",
+         far you are, `./just hint {step}` helps, `./just watch {step}` checks again whenever you save a file. A VM with your \
+         program in the reference's place, to try things by hand:\n
+```sh\n(cd work/step{step} && cargo build --release) && ./just vm --program target/work/*/release/step{step}\n```\n",
         step - 1,
         goal = goal.trim(),
     );
     for (number, task) in exercise.numbered() {
         write!(text, "\n## {number}. {}\n\n{}\n\n", task.title, task.what.trim())?;
         if !task.see.trim().is_empty() {
-            write!(text, "See it, in `./just vm`:\n\n```sh\n{}\n```\n\n", task.see.trim())?;
+            let see = task.see.trim();
+            write!(text, "See it, in the VM with your program:\n\n```sh\n{see}\n```\n\n")?;
         }
         writeln!(text, "The code: {}.\n", places(task)?)?;
         for (heading, names) in

@@ -1,9 +1,14 @@
 //! Puts a program that is in the VM to checks, from outside.
 
+use std::time::Duration;
+
 use shared::Error;
 
 use crate::report::{Plan, Report};
 use crate::vm::{Command, Outcome, Stream, Vm};
+
+/// What the longest plan takes on a slow machine, several times over: the kernel in a VM can hang.
+const LONGEST: Duration = Duration::from_secs(20 * 60);
 
 /// How checks are made; what is not said is as `checks` has it by itself.
 #[derive(Clone, Debug, Default)]
@@ -45,15 +50,20 @@ pub fn run_checks(
         argv.extend(["--only".into(), how.only.join(",")]);
     }
     let mut others = Vec::new();
-    let outcome = vm.run_lines(&Command::new(argv), &mut |stream, line| match (
-        stream,
-        serde_json::from_str(line),
-    ) {
-        (Stream::Stdout, Ok(report)) => tell(report),
-        _ => others.push(line.to_string()),
-    })?;
+    let command = Command { timeout: Some(LONGEST), ..Command::new(argv) };
+    let outcome =
+        vm.run_lines(&command, &mut |stream, line| match (stream, serde_json::from_str(line)) {
+            (Stream::Stdout, Ok(report)) => tell(report),
+            _ => others.push(line.to_string()),
+        })?;
     match outcome {
         Outcome::Ended(0 | 1) => Ok(others),
+        Outcome::TimedOut => {
+            let minutes = LONGEST.as_secs() / 60;
+            Err(Error::new(format!(
+                "the VM has not come to an end of the checks in {minutes} minutes"
+            )))
+        }
         _ => {
             let said = others.join("; ");
             let names = names.join(" ");

@@ -114,6 +114,7 @@ fn run(options: &Options) -> Result<u8> {
             let date = jiff::Zoned::now().date().to_string();
             let aside = place::reset(&checkout, *step, &date)?;
             let aside = aside.strip_prefix(&checkout).unwrap_or(&aside);
+            Progress::forget(&checkout, *step)?;
             println!("work/step{step} is {} now; ./just start {step} begins anew", aside.display());
             Ok(0)
         }
@@ -121,7 +122,7 @@ fn run(options: &Options) -> Result<u8> {
             let exercise = Exercise::read(&checkout, *step)?;
             let program = match bin {
                 Some(program) => program.canonicalize().with_context(|| format!("{program:?}"))?,
-                None => build::build(&checkout, *step)?,
+                None => built(&checkout, *step)?,
             };
             let from = from.unwrap_or(*step);
             ensure!(from <= *step, "--from {from} is after stage {step}: it is the first to check");
@@ -164,7 +165,7 @@ fn run(options: &Options) -> Result<u8> {
             let exercise = Exercise::read(&checkout, *step)?;
             for (number, a_task) in exercise.numbered() {
                 if task.is_none_or(|task| task == number) {
-                    println!("Task {number}: {}\n", a_task.title);
+                    println!("Task {number}: {} (- yours, + the reference's)\n", a_task.title);
                     print!("{}", solution::diff(&checkout, &exercise, number)?);
                     println!();
                 }
@@ -186,7 +187,14 @@ fn run(options: &Options) -> Result<u8> {
     }
 }
 
+/// Builds work/stepN. The compiler names files as they are called there.
+fn built(checkout: &Path, step: u8) -> Result<PathBuf> {
+    eprintln!("building work/step{step} …");
+    build::build(checkout, step)
+}
+
 fn start_vm(program: &Path) -> Result<Vm> {
+    eprintln!("starting the virtual machine …");
     Vm::start_with(&[program.to_owned()]).map_err(|error| anyhow!("{error}"))
 }
 
@@ -194,27 +202,31 @@ fn start_vm(program: &Path) -> Result<Vm> {
 fn watch(checkout: &Path, step: u8) -> Result<u8> {
     let exercise = Exercise::read(checkout, step)?;
     let watch = Watch::on(&place::begun(checkout, step)?)?;
-    let mut vm = None;
+    let mut vm: Option<Vm> = None;
     // An image that the checks have made stays in the VM, and has what was drawn for it.
     let seed = draw::new_seed();
     let patience = PATIENCE_OF_WATCH;
     let mut failed: Option<Failed> = None;
     let mut check = || {
-        let program = build::build(checkout, step)?;
-        // A VM that a program has brought down is not used again.
-        let mut running = match vm.take() {
-            None => start_vm(&program)?,
-            Some(mut running) => {
-                Vm::put(&mut running, &program).map_err(|error| anyhow!("{error}"))?;
-                running
-            }
-        };
+        let program = built(checkout, step)?;
         let mut progress = Progress::read(checkout)?;
         let tasks = progress.tasks(step, exercise.tasks.len());
         let task = tasks.iter().position(|task| !task.is_whole()).unwrap_or(0) + 1;
         let at = Some(At { task, failed: failed.as_ref() });
         let grading = Grading { exercise: &exercise, program, from: step, seed, patience, at };
-        let outcomes = grading.grade(&mut running)?;
+        // A program may leave a VM that is good for nothing. It is not used again, and what it did to the
+        // next program does not count.
+        let again = vm.take().and_then(|mut running| {
+            running.put(&grading.program).ok()?;
+            Some((grading.grade(&mut running).ok()?, running))
+        });
+        let (outcomes, running) = match again {
+            Some(both) => both,
+            None => {
+                let mut fresh = start_vm(&grading.program)?;
+                (grading.grade(&mut fresh)?, fresh)
+            }
+        };
         vm = Some(running);
         failed = outcomes.failed;
         Progress::note(checkout, step, &outcomes.tasks)

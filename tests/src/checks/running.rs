@@ -98,11 +98,7 @@ impl Running {
 
     /// The engine's child, seen from the host: the command, or the container's PID 1.
     pub fn inner(&self) -> Result<Pid, Failure> {
-        let engine = self.pid();
-        let path = format!("/proc/{engine}/task/{engine}/children");
-        let first = |list: String| list.split_whitespace().next()?.parse().ok();
-        let child = fs::read_to_string(path).ok().and_then(first);
-        child.map(Pid::from_raw).ok_or_else(|| {
+        first_child(self.pid()).ok_or_else(|| {
             Failure::new(&self.tried, "the command in a process of its own", "no child process")
         })
     }
@@ -142,6 +138,12 @@ impl Engine {
             _ => Err(Failure::new(&running.tried, "two process ids", line)),
         }
     }
+}
+
+/// The oldest child of a process.
+pub fn first_child(parent: Pid) -> Option<Pid> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok().map(Pid::from_raw)
 }
 
 /// Waits until `done`, at most as long as a person would.

@@ -45,7 +45,7 @@ fn default_rootfs(engine: &Engine) -> Verdict {
     engine.run(WHERE)?.ends_with(0)?.prints(&inside())?;
     let mut elsewhere = engine.command(WHERE);
     elsewhere.current_dir("/tmp");
-    Outcome::of(elsewhere, b"")?.ends_with(125)?.complains_of(&["\"rootfs\"", "No such file"])
+    Outcome::of(elsewhere, b"")?.ends_with(125)?.complains_of(&["rootfs", "No such file"])
 }
 
 fn relative_rootfs(engine: &Engine) -> Verdict {

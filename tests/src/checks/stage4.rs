@@ -3,16 +3,18 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use nix::mount::{MsFlags, mount, umount};
 use nix::sys::signal::{Signal, kill};
 
-use super::engine::{Engine, Outcome};
+use super::engine::{Caller, Engine, Outcome, patience};
 use super::failure::{Failure, Verdict, equal, require};
-use super::fixture::{inside, own};
+use super::fixture::{ROOTFS, inside, own};
 use super::machine::Machine;
-use super::running::{Running, eventually};
+use super::running::{Running, eventually, first_child, within};
 use super::stage0::early_moments;
 use super::terminal::Terminal;
 
@@ -32,15 +34,17 @@ promises! { stage 4:
     devices "/dev has the usual devices, and no disk"
     dev_null_swallows "/dev/null, zero, full and urandom do what they are for"
     dev_fd "/dev/fd, stdin, stdout and stderr lead to the open files"
-    own_terminals "a new pseudo-terminal is the container's first"
+    own_terminals "a new pseudo-terminal is the container's first, and everybody may make one"
     shared_memory "/dev/shm is writable for everybody, and the container's own"
     ends_with_its_engine "SIGKILL for the engine ends the container"
     ends_with_its_engine_at_any_moment "killed at any moment, the engine leaves nothing"
+    engine_killed_first "killed before its container can ask to end with it, the engine leaves nothing"
     ends_with_process_1 "when the command ends, so do the processes that it left behind"
     ctrl_c_without_handler "Ctrl-C ends a process 1 that has no handler for it"
     twenty_at_once "twenty containers at once do not get in each other's way"
     makes_mount_points until 7 "a root filesystem without /proc and /dev gets them"
     refuses_links until 7 "a root filesystem whose /proc or /dev is a symbolic link is refused"
+    mounts_below until 7 "what is mounted below the root filesystem comes along"
     host_root_is_refused until 7 "the host's own / is refused: status 125"
     debian_packages until 7 "Debian: apt lists what is installed"
     debian_python until 7 "Debian: a Python program with processes, locks and pipes"
@@ -173,6 +177,7 @@ fn own_terminals(engine: &Engine) -> Verdict {
     // One of the host's own, so that a shared /dev/pts would give the next number.
     let _hosts = nix::pty::openpty(None, None)?;
     engine.run(["/bin/probe", "pty"])?.ends_with(0)?.prints("/dev/pts/0\n")?;
+    engine.run(["/bin/stat", "-L", "-c", "%a", "/dev/ptmx"])?.ends_with(0)?.prints("666\n")?;
     Ok(())
 }
 
@@ -199,6 +204,24 @@ fn ends_with_its_engine_at_any_moment(engine: &Engine) -> Verdict {
         running.signal(Signal::SIGKILL)?;
         running.status()?;
     }
+    machine.is_unchanged()
+}
+
+fn engine_killed_first(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    let mut strace = Command::new("/usr/bin/strace");
+    // What asks is prctl(2): it is held back, in microseconds.
+    strace.args(["-f", "-qq", "-o", "/dev/null", "--inject=prctl:delay_enter=3000000"]);
+    if engine.caller == Caller::Ada {
+        strace.args(["-u", "ada"]);
+    }
+    strace.arg("--").args(engine.start_of_line(&engine.binary));
+    strace.args(engine.rest_of_line(["/bin/sleep", "304"]));
+    let mut running = Running::start(strace)?;
+    let born = within(patience(), || running.inner().is_ok_and(|it| first_child(it).is_some()));
+    require(born, &running.tried, "a container", "none")?;
+    kill(running.inner()?, Signal::SIGKILL)?;
+    running.status()?;
     machine.is_unchanged()
 }
 
@@ -267,9 +290,23 @@ fn refuses_links(engine: &Engine) -> Verdict {
     })
 }
 
+fn mounts_below(engine: &Engine) -> Verdict {
+    const NOTHING: Option<&str> = None;
+    let place = Path::new(ROOTFS).join("home");
+    mount(NOTHING, &place, Some("tmpfs"), MsFlags::empty(), NOTHING)?;
+    let looked = engine.start_catching(0).and_then(|(running, _)| {
+        let table = fs::read_to_string(format!("/proc/{}/mountinfo", running.inner()?))?;
+        let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+        let both: Vec<&str> = points.filter(|point| ["/", "/home"].contains(point)).collect();
+        equal(&running.tried, "the mounts on / and on /home", &["/", "/home"][..], &both)
+    });
+    umount(&place)?;
+    looked
+}
+
 fn host_root_is_refused(engine: &Engine) -> Verdict {
     let outcome = engine.run(["--rootfs", "/", "/bin/true"])?;
-    outcome.ends_with(125)?.complains_of(&["\"/\"", "root directory already"])
+    outcome.ends_with(125)?.complains_of(&["/", "root directory"])
 }
 
 /// Runs a script in the Debian root filesystem.
