@@ -151,7 +151,7 @@ impl Grading<'_> {
             report.name, report.promise, failure.tried, failure.expected, failure.seen
         );
         text += &format!("  by hand   ./just vm --program {program}, and there what was tried\n");
-        let mistake = self.exercise.mistake(&report.name, &failure.seen);
+        let mistake = self.exercise.mistake(&report.name, failure);
         if let Some((_, mistake)) = mistake {
             let cause = mistake.cause.trim().replace('\n', "\n            ");
             text += &format!("  probably  {cause}\n");

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use tests::checks::Failure;
 
 /// Step N to write, from step N−1.
 #[derive(Debug, Deserialize)]
@@ -59,6 +60,9 @@ pub struct Mistake {
     /// What then stands in what was seen: all of these.
     #[serde(default)]
     pub seen: Vec<String>,
+    /// And this in what was expected, where the other does not tell it from everything else.
+    #[serde(default)]
+    pub expected: String,
     /// The file of the reference that has it right: `src/container.rs`.
     pub file: String,
     /// This text in it, which occurs once …
@@ -69,8 +73,9 @@ pub struct Mistake {
 
 impl Mistake {
     /// Whether a failed check looks like it.
-    pub fn explains(&self, check: &str, seen: &str) -> bool {
-        self.check == check && self.seen.iter().all(|part| seen.contains(part))
+    pub fn explains(&self, check: &str, failure: &Failure) -> bool {
+        let was_seen = self.seen.iter().all(|part| failure.seen.contains(part));
+        self.check == check && was_seen && failure.expected.contains(&self.expected)
     }
 }
 
@@ -110,11 +115,11 @@ impl Exercise {
     }
 
     /// The mistake that a failed check looks like, and the number of the task where it is made.
-    pub fn mistake(&self, check: &str, seen: &str) -> Option<(usize, &Mistake)> {
+    pub fn mistake(&self, check: &str, failure: &Failure) -> Option<(usize, &Mistake)> {
         let mut all = self
             .numbered()
             .flat_map(|(number, task)| task.mistakes.iter().map(move |mistake| (number, mistake)));
-        all.find(|(_, mistake)| mistake.explains(check, seen))
+        all.find(|(_, mistake)| mistake.explains(check, failure))
     }
 
     /// The number of the task that a check belongs to.

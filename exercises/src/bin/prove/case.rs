@@ -131,7 +131,7 @@ impl Trial<'_> {
         let Some((name, failure)) = failed else {
             return Ok(vec![format!("passes {}", check.name)]);
         };
-        Ok(match exercise.mistake(name, &failure.seen) {
+        Ok(match exercise.mistake(name, failure) {
             Some((_, found)) if found.cause == mistake.cause => vec![],
             Some((_, found)) => vec![format!("is taken for: {}", found.cause.trim())],
             None => vec![format!("is not recognised; {name} has seen: {}", failure.seen)],
