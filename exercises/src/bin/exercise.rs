@@ -189,7 +189,9 @@ fn run(options: &Options) -> Result<u8> {
 
 /// Builds work/stepN. The compiler names files as they are called there.
 fn built(checkout: &Path, step: u8) -> Result<PathBuf> {
-    eprintln!("building work/step{step} …");
+    let has_built = checkout.join("target/work").exists();
+    let time = if has_built { "" } else { " (the first time, with what it uses: some minutes)" };
+    eprintln!("building work/step{step}{time} …");
     build::build(checkout, step)
 }
 

@@ -114,11 +114,19 @@ struct Queue<'a> {
 
 /// Takes cases until there are none left.
 fn work(queue: &Mutex<Queue>, all: bool, seed: u64) -> Result<()> {
-    let mut vm = Vm::start().map_err(|error| anyhow!("{error}"))?;
+    let start_vm = || Vm::start().map_err(|error| anyhow!("{error}"));
+    let mut vm = start_vm()?;
     loop {
         let Some(case) = lock(queue).cases.pop_front() else { return Ok(()) };
         let start = Instant::now();
-        let wrong = case.wrong(&mut vm, all, seed)?;
+        // A mistake may leave a VM that is good for nothing: what goes wrong in it does not count.
+        let wrong = match case.wrong(&mut vm, all, seed) {
+            Ok(wrong) if wrong.is_empty() => wrong,
+            _ => {
+                vm = start_vm()?;
+                case.wrong(&mut vm, all, seed)?
+            }
+        };
         let mut queue = lock(queue);
         let mark = if wrong.is_empty() { "ok" } else { "FAIL" };
         println!("{mark:>4}  {} ({:.0} s)", case.title(), start.elapsed().as_secs_f64());
