@@ -50,13 +50,18 @@ pub fn manifest(checkout: &Path, step: u8, up: &str, mark: &str) -> Result<Table
     Ok(manifest)
 }
 
-/// As the steps are shipped; and for debugging, what is not the learner's is fast all the same.
+/// As the steps are shipped, but for what makes a link take minutes: a learner waits at each check. And for
+/// debugging, what is not the learner's is fast all the same.
 fn profile(release: &Value) -> Table {
+    let mut release = release.as_table().cloned().unwrap_or_default();
+    release.insert("lto".into(), false.into());
+    release.insert("codegen-units".into(), 16.into());
+    release.insert("incremental".into(), true.into());
     let mut others = Table::new();
     others.insert("opt-level".into(), 2.into());
     let package = Table::from_iter([("*".into(), others.into())]);
     let dev = Table::from_iter([("package".into(), package.into())]);
-    Table::from_iter([("release".into(), release.clone()), ("dev".into(), dev.into())])
+    Table::from_iter([("release".into(), release.into()), ("dev".into(), dev.into())])
 }
 
 /// What the learner would have to mend for nothing: a starter imports what its solution needs, and
