@@ -136,6 +136,9 @@ impl Grading<'_> {
         };
         match called_by {
             CalledBy::Ada => format!("{what} (called by an ordinary user)"),
+            CalledBy::Root if self.exercise.step >= checks::FIRST_FOR_ORDINARY => {
+                format!("{what} (called by root)")
+            }
             CalledBy::Root | CalledBy::Control => what,
         }
     }

@@ -14,15 +14,21 @@ use crate::starter::in_crate;
 use crate::tasks::Exercise;
 
 /// The differences between the learner's items of a task and the reference's, as `diff -u` shows them.
+/// `only_new`: an item of an earlier task is not shown again.
 ///
 /// # Errors
 ///
 /// The step, the task or the learner's crate is not there.
-pub fn diff(checkout: &Path, exercise: &Exercise, number: usize) -> Result<String> {
+pub fn diff(checkout: &Path, exercise: &Exercise, number: usize, only_new: bool) -> Result<String> {
     let step = Sources::read(checkout)?;
     let step = step.step(exercise.step)?;
     let mut all = String::new();
     for (module, name) in exercise.task(number)?.items()? {
+        let mut earlier = exercise.numbered().take(number - 1);
+        if only_new && let Some((other, _)) = earlier.find(|(_, task)| task.has(module, name)) {
+            writeln!(all, "{name} stands at task {other}")?;
+            continue;
+        }
         let file = step.file(module)?;
         let path = place::directory(checkout, exercise.step).join(in_crate(&file.path));
         let learners = fs::read_to_string(&path).unwrap_or_default();

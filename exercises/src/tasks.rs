@@ -147,6 +147,11 @@ impl Task {
             .collect()
     }
 
+    /// Whether it has this item.
+    pub fn has(&self, module: &str, name: &str) -> bool {
+        self.code.iter().any(|item| *item == format!("{module} {name}"))
+    }
+
     /// Whether an item begins empty, whatever it was in the step before.
     pub fn is_anew(&self, module: &str, name: &str) -> bool {
         self.anew.iter().any(|item| *item == format!("{module} {name}"))

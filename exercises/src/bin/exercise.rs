@@ -166,7 +166,7 @@ fn run(options: &Options) -> Result<u8> {
             for (number, a_task) in exercise.numbered() {
                 if task.is_none_or(|task| task == number) {
                     println!("Task {number}: {} (- yours, + the reference's)\n", a_task.title);
-                    print!("{}", solution::diff(&checkout, &exercise, number)?);
+                    print!("{}", solution::diff(&checkout, &exercise, number, task.is_none())?);
                     println!();
                 }
             }
