@@ -58,6 +58,8 @@ pub struct Outcome {
     pub broken: Vec<String>,
     /// What was rewritten.
     pub accepted: usize,
+    /// A command did not end.
+    pub hung: bool,
 }
 
 fn checkout() -> PathBuf {
@@ -141,6 +143,7 @@ impl Run<'_> {
                 self.compare(fence, command, &printed, &mut names);
                 if !printed.ended {
                     self.broken(command.line, "it does not end: what follows was not typed");
+                    self.outcome.hung = true;
                     return Ok(());
                 }
                 all.push(printed);
