@@ -1,6 +1,7 @@
 //! Builds a learner's crate.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -19,6 +20,12 @@ pub fn build(checkout: &Path, step: u8) -> Result<PathBuf> {
     let programs = build_in(&place::begun(checkout, step)?, &["--release".into()]);
     let last = programs.and_then(|programs| programs.into_iter().last().context("no program"));
     last.with_context(|| format!("work/step{step}"))
+}
+
+/// Whether a crate of this step was built before.
+pub fn has_built(checkout: &Path, step: u8) -> bool {
+    let targets = fs::read_dir(checkout.join("target/work")).into_iter().flatten().flatten();
+    targets.map(|target| target.path().join(format!("release/step{step}"))).any(|it| it.exists())
 }
 
 /// Builds what is in a directory and gives the programs.

@@ -44,7 +44,7 @@ struct Task {
 /// An exercise can't be read, or a file can't be written.
 pub fn write(checkout: &Path, progress: &Progress) -> Result<String> {
     let report = Report {
-        name: env::var("LOGNAME").or(env::var("USER")).unwrap_or("unnamed (set LOGNAME)".into()),
+        name: env::var("LOGNAME").or(env::var("USER")).unwrap_or("unnamed".into()),
         made: Timestamp::now(),
         steps: progress
             .steps()

@@ -60,8 +60,9 @@ pub fn run_checks(
         Outcome::Ended(0 | 1) => Ok(others),
         Outcome::TimedOut => {
             let minutes = LONGEST.as_secs() / 60;
+            let words = vm.last_words();
             Err(Error::new(format!(
-                "the VM has not come to an end of the checks in {minutes} minutes"
+                "no end of the checks in {minutes} minutes: {words}; try again"
             )))
         }
         _ => {

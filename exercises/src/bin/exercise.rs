@@ -163,9 +163,10 @@ fn run(options: &Options) -> Result<u8> {
         }
         Command::Solution { step, task } => {
             let exercise = Exercise::read(&checkout, *step)?;
+            println!("- is yours, + is the reference's.\n");
             for (number, a_task) in exercise.numbered() {
                 if task.is_none_or(|task| task == number) {
-                    println!("Task {number}: {} (- yours, + the reference's)\n", a_task.title);
+                    println!("Task {number}: {}\n", a_task.title);
                     print!("{}", solution::diff(&checkout, &exercise, number, task.is_none())?);
                     println!();
                 }
@@ -181,16 +182,20 @@ fn run(options: &Options) -> Result<u8> {
         }
         Command::Report => {
             print!("{}", report::write(&checkout, &Progress::read(&checkout)?)?);
-            println!("\nThis is in work/report.txt, and in work/report.json for a program.");
+            println!(
+                "\nThis is in work/report.txt, and in work/report.json for a program. The name is LOGNAME's."
+            );
             Ok(0)
         }
     }
 }
 
-/// Builds work/stepN. The compiler names files as they are called there.
+/// Builds work/stepN, and says how long that may take.
 fn built(checkout: &Path, step: u8) -> Result<PathBuf> {
-    let has_built = checkout.join("target/work").exists();
-    let time = if has_built { "" } else { " (the first time, with what it uses: some minutes)" };
+    let time = match build::has_built(checkout, step) {
+        true => "",
+        false => " (the first time with what it uses, which may take minutes)",
+    };
     eprintln!("building work/step{step}{time} …");
     build::build(checkout, step)
 }

@@ -131,11 +131,29 @@ impl Engine {
         format!("{} {}", self.typed_start(), rest.join(" "))
     }
 
+    /// The whole line as words.
+    pub fn line<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Vec<OsString> {
+        let start = self.start_of_line(&self.binary).into_iter().map(OsString::from);
+        start.chain(self.rest_of_line(args)).collect()
+    }
+
+    /// strace(1) with these options, for a line of the engine's caller. It is root's itself: so set-user-ID
+    /// programs keep their meaning (-u).
+    pub fn strace<S: AsRef<OsStr>>(&self, options: impl IntoIterator<Item = S>) -> Command {
+        let mut strace = Command::new("/usr/bin/strace");
+        strace.arg("-f").args(options);
+        if self.caller == Caller::Ada {
+            strace.args(["-u", "ada"]);
+        }
+        strace.arg("--");
+        strace
+    }
+
     /// The engine as a command, with these options and this command to run.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let start = self.start_of_line(&self.binary);
-        let mut command = Command::new(&start[0]);
-        command.args(&start[1..]).args(self.rest_of_line(args)).stdin(Stdio::null());
+        let line = self.line(args);
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).stdin(Stdio::null());
         called_by(self.caller, command)
     }
 

@@ -3,14 +3,13 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::signal::{Signal, kill};
 
-use super::engine::{Caller, Engine, Outcome, patience};
+use super::engine::{Engine, Outcome, patience};
 use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::{ROOTFS, inside, own};
 use super::machine::Machine;
@@ -209,14 +208,10 @@ fn ends_with_its_engine_at_any_moment(engine: &Engine) -> Verdict {
 
 fn engine_killed_first(engine: &Engine) -> Verdict {
     let machine = Machine::now();
-    let mut strace = Command::new("/usr/bin/strace");
     // What asks is prctl(2): it is held back, in microseconds.
-    strace.args(["-f", "-qq", "-o", "/dev/null", "--inject=prctl:delay_enter=3000000"]);
-    if engine.caller == Caller::Ada {
-        strace.args(["-u", "ada"]);
-    }
-    strace.arg("--").args(engine.start_of_line(&engine.binary));
-    strace.args(engine.rest_of_line(["/bin/sleep", "304"]));
+    let held = "--inject=prctl:delay_enter=3000000";
+    let mut strace = engine.strace(["-qq", "-o", "/dev/null", held]);
+    strace.args(engine.line(["/bin/sleep", "304"]));
     let mut running = Running::start(strace)?;
     let born = within(patience(), || running.inner().is_ok_and(|it| first_child(it).is_some()));
     require(born, &running.tried, "a container", "none")?;

@@ -141,8 +141,7 @@ fn no_newuidmap(engine: &Engine) -> Verdict {
 
 fn traced(engine: &Engine) -> Verdict {
     let mut command = Command::new("/usr/bin/strace");
-    command.args(["-f", "-o", "/dev/null"]).args(engine.start_of_line(&engine.binary));
-    command.args(engine.rest_of_line(["/bin/sh", "-c", SHOW_MAPS]));
+    command.args(["-f", "-o", "/dev/null"]).args(engine.line(["/bin/sh", "-c", SHOW_MAPS]));
     has_maps(&Outcome::of(called_by(engine.caller, command), b"")?, &["0 1000 1"; 2])?;
     // Whoever sits at a terminal is told.
     let line = format!("/usr/bin/strace -f -o /dev/null {}", engine.typed("/bin/echo started"));
@@ -402,8 +401,7 @@ fn seccomp_filter(engine: &Engine) -> Verdict {
     let mut command = Command::new("/usr/bin/strace");
     command.args(["-f", "-o", "/dev/null", "--seccomp-bpf"]);
     command.args(["-e", "trace=clone3", "-e", "inject=clone3:error=ENOSYS"]);
-    command.args(engine.start_of_line(&engine.binary));
-    command.args(engine.rest_of_line(["/bin/echo", "started"]));
+    command.args(engine.line(["/bin/echo", "started"]));
     let outcome = Outcome::of(called_by(engine.caller, command), b"")?;
     outcome.ends_with(125)?.prints("")?.complains_of(&["seccomp", "Docker", "./just vm"])
 }

@@ -142,7 +142,9 @@ impl Run<'_> {
                 let printed = shell.run(&command.typed, fence.pipe)?;
                 self.compare(fence, command, &printed, &mut names);
                 if !printed.ended {
-                    self.broken(command.line, "it does not end: what follows was not typed");
+                    let vm = shell.last_words();
+                    let what = format!("it does not end: what follows was not typed ({vm})");
+                    self.broken(command.line, &what);
                     self.outcome.hung = true;
                     return Ok(());
                 }

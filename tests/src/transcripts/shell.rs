@@ -91,6 +91,11 @@ impl Shell {
         ready.then_some(Shell { typist, piped: false }).ok_or(Error::new("the VM has no shell"))
     }
 
+    /// As [`Vm::last_words`].
+    pub fn last_words(&mut self) -> String {
+        self.typist.last_words()
+    }
+
     /// Types a command and waits until it is over.
     pub fn run(&mut self, typed: &[String], pipe: bool) -> Result<Printed, Error> {
         if self.piped != pipe {

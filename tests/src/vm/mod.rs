@@ -118,6 +118,11 @@ impl Vm {
         }
     }
 
+    /// What the guest's kernel said last, of a VM that gives no answer; all of it is kept beside the images.
+    pub fn last_words(&mut self) -> String {
+        self.qemu.died("gives no answer").to_string()
+    }
+
     /// Runs a command and gives `output` each piece of what it writes while it runs. An error that `output`
     /// returns ends the run.
     pub fn run(

@@ -29,6 +29,11 @@ impl Typist {
         Ok(typist)
     }
 
+    /// As [`Vm::last_words`].
+    pub fn last_words(&mut self) -> String {
+        self.vm.last_words()
+    }
+
     /// Types a text.
     pub fn press(&mut self, keys: &str) -> Result<(), Error> {
         self.send(Kind::Stdin, keys.as_bytes())

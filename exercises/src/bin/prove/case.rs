@@ -24,9 +24,9 @@ pub struct Case<'a> {
 
 /// What has to come of it.
 pub enum Kind<'a> {
-    /// It keeps the promises of the stages before, and none of its own. Each list has the first check of
-    /// each task; none stands for all checks.
-    Starter { step: u8, kept: Vec<String>, own: Vec<String> },
+    /// It keeps the promises of the stages before, from `first` on, and none of its own. Each list has the
+    /// first check of each task; none stands for all checks.
+    Starter { step: u8, first: u8, kept: Vec<String>, own: Vec<String> },
     /// A check fails, and the cause is recognised.
     Mistake(&'a Exercise, &'a Mistake),
     /// It keeps all promises of [`IN_C`].
@@ -57,8 +57,8 @@ impl Case<'_> {
         vm.put(&self.program).map_err(|error| anyhow!("{error}"))?;
         let mut trial = Trial { vm, program: &self.program, seed };
         match &self.kind {
-            Kind::Starter { step, kept, own } => {
-                let first = if all { 0 } else { step - 1 };
+            Kind::Starter { step, first, kept, own } => {
+                let first = if all { *first } else { step - 1 };
                 let kept = if all { &[][..] } else { kept };
                 let mut wrong = trial.failures(*step, first..=step - 1, kept)?;
                 let own = if all { &[][..] } else { own };

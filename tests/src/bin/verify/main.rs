@@ -117,8 +117,8 @@ fn work(options: &Options, jobs: &Mutex<VecDeque<Job>>, tally: &Mutex<Tally>) ->
                 let mut outcome = chapter.check(accept)?;
                 if outcome.hung {
                     // An emulated kernel locks up now and then ("soft lockup"). A command that hangs by itself hangs again.
-                    let title = chapter.title();
-                    println!("{title}: a command did not end; all of it once more, in new VMs");
+                    outcome.broken.iter().for_each(|broken| println!("      {broken}"));
+                    println!("{}: all of it once more, in new VMs", chapter.title());
                     outcome = chapter.check(accept)?;
                 }
                 lock(tally).take_chapter(&chapter, &outcome, start.elapsed().as_secs_f64());

@@ -1,6 +1,6 @@
 //! What each step is told to do, under strace(1), and the system calls that it makes of that.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -44,7 +44,7 @@ pub fn of_step(step: u8) -> Result<Vec<Call>, Failure> {
     }
     if step >= FIRST_FOR_ORDINARY {
         let ada = Runs { engine: engine(step, Caller::Ada)? };
-        calls.extend(ada.traced(ada.line(&ada.options()))?);
+        calls.extend(ada.traced(ada.engine.line(ada.options()))?);
     }
     Ok(calls)
 }
@@ -84,12 +84,6 @@ struct Runs {
 }
 
 impl Runs {
-    /// The command line that runs a command.
-    fn line(&self, args: &[&str]) -> Vec<OsString> {
-        let start = self.engine.start_of_line(&self.engine.binary).into_iter().map(OsString::from);
-        start.chain(self.engine.rest_of_line(args)).collect()
-    }
-
     /// All options that the step has, and a command.
     fn options(&self) -> Vec<&'static str> {
         // An ordinary user gets the same by `auto`, for under a tracer no set-user-ID program helps.
@@ -108,7 +102,7 @@ impl Runs {
     fn stopped_and_ended(&self) -> Result<Vec<Call>, Failure> {
         let log = memory_file()?;
         let mut strace = self.strace(&log);
-        strace.args(self.line(&["sh", "-c", "echo ready; exec sleep 60"]));
+        strace.args(self.engine.line(["sh", "-c", "echo ready; exec sleep 60"]));
         // A group of its own, whose leader has its parent in ours: so a shell would see it stop.
         strace.process_group(0);
         let mut running = Running::start(strace)?;
@@ -129,7 +123,7 @@ impl Runs {
     fn at_a_terminal(&self) -> Result<Vec<Call>, Failure> {
         let log = memory_file()?;
         let mut strace = self.strace(&log);
-        strace.args(self.line(&self.options()));
+        strace.args(self.engine.line(self.options()));
         // The words of the shell's script, which ends with a word that the terminal shows.
         let words = [strace.get_program()].into_iter().chain(strace.get_args());
         let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
@@ -158,17 +152,10 @@ impl Runs {
         Ok(own_calls(&text(&log)?))
     }
 
-    /// strace, which writes to this file, for a command line of the engine's caller. It is root's: so
-    /// set-user-ID programs keep their meaning (strace(1), -u).
+    /// strace, which writes to this file.
     fn strace(&self, log: &File) -> Command {
-        let mut strace = Command::new("/usr/bin/strace");
-        strace.args(["-f", "-y", "-s", "256", "-o"]);
-        strace.arg(format!("/proc/{}/fd/{}", id(), log.as_raw_fd()));
-        if self.engine.caller == Caller::Ada {
-            strace.args(["-u", "ada"]);
-        }
-        strace.arg("--");
-        strace
+        let log = format!("/proc/{}/fd/{}", id(), log.as_raw_fd());
+        self.engine.strace(["-y", "-s", "256", "-o", &log])
     }
 }
 
