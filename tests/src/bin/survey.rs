@@ -16,6 +16,10 @@ struct Options {
     /// Which survey
     #[arg(value_parser = survey)]
     name: &'static Survey,
+
+    /// Only a sample of it, if it has one
+    #[arg(long)]
+    sample: bool,
 }
 
 fn survey(name: &str) -> Result<&'static Survey, String> {
@@ -29,7 +33,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<u8, Error> {
     setup::begin(PATIENCE)?;
-    match surveys::conduct(options.name) {
+    let sample = options.name.sample.filter(|_| options.sample);
+    match surveys::conduct(sample.unwrap_or(options.name.run)) {
         Ok(text) => print!("{text}"),
         Err(failure) => {
             eprintln!("{failure}");

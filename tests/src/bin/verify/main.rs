@@ -109,8 +109,11 @@ fn work(options: &Options, jobs: &Mutex<VecDeque<Job>>, tally: &Mutex<Tally>) ->
                 lock(tally).take(options, &plan, control, &reports);
             }
             Job::Survey(survey) => {
-                let text = run_survey(started(&mut vm, options)?, survey)?;
-                lock(tally).take_survey(survey, text.as_deref(), start.elapsed().as_secs_f64());
+                // All of it only for those who ask for it.
+                let sample = survey.sample.is_some() && options.subject.is_none();
+                let text = run_survey(started(&mut vm, options)?, survey, sample)?;
+                let seconds = start.elapsed().as_secs_f64();
+                lock(tally).take_survey(survey, sample, text.as_deref(), seconds);
             }
             Job::Chapter(chapter) => {
                 let accept = env::var_os("INSTA_UPDATE").is_some_and(|value| value == "always");
@@ -134,9 +137,10 @@ fn started<'a>(vm: &'a mut Option<Vm>, options: &Options) -> Result<&'a mut Vm, 
 }
 
 /// The survey's text; None if it failed, and has said why.
-fn run_survey(vm: &mut Vm, survey: &Survey) -> Result<Option<String>, Error> {
+fn run_survey(vm: &mut Vm, survey: &Survey, sample: bool) -> Result<Option<String>, Error> {
     let mut text = String::new();
-    let command = Command::new(["survey", survey.name]);
+    let words = ["survey", survey.name].into_iter().chain(sample.then_some("--sample"));
+    let command = Command::new(words);
     let outcome = vm.run_lines(&command, &mut |stream, line| match stream {
         Stream::Stdout => text += &format!("{line}\n"),
         Stream::Stderr => eprintln!("survey {}: {line}", survey.name),

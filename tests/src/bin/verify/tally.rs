@@ -65,15 +65,20 @@ impl Tally {
         self.count_snapshots();
     }
 
-    /// Counts a survey, and compares its text with the snapshot.
-    pub fn take_survey(&mut self, survey: &Survey, text: Option<&str>, seconds: f64) {
+    /// Counts a survey, and compares its text with the snapshot; a sample's is only told.
+    pub fn take_survey(&mut self, survey: &Survey, sample: bool, text: Option<&str>, seconds: f64) {
         let name = survey.name;
         match text {
+            Some(text) if sample => {
+                print!("{text}");
+                self.passed += 1;
+            }
             Some(text) => self.snapshots.compare(name, text),
             None => self.failed += 1,
         }
         let come = match (text, self.snapshots.broken) {
             (None, _) => "fails, see above",
+            (_, 0) if sample => "a sample of it holds",
             (_, 0) => "as its snapshot",
             _ => "not as its snapshot",
         };
