@@ -77,9 +77,10 @@ fn ipc_namespace(engine: &Engine) -> Verdict {
 
 fn queues_stay_outside(engine: &Engine) -> Verdict {
     const KEY: i32 = 7007;
-    // SAFETY: both calls only take numbers.
+    // SAFETY: it only takes numbers.
     let queue = unsafe { libc::msgget(KEY, libc::IPC_CREAT | 0o666) };
     let outcome = engine.run(["/bin/probe", "queue", &KEY.to_string()]);
+    // SAFETY: IPC_RMID uses no buffer.
     unsafe { libc::msgctl(queue, libc::IPC_RMID, std::ptr::null_mut()) };
     outcome?.ends_with(0)?.prints("none\n")?;
     Ok(())

@@ -41,7 +41,8 @@ impl Terminal {
             .iter()
             .map(|arg| CString::new(arg.as_ref()).expect("no argument contains a NUL"))
             .collect();
-        // SAFETY: until it becomes the program, the child only calls async-signal-safe functions.
+        // SAFETY: until it becomes the program, the child only makes system calls and one list, of
+        // execv's arguments; and memory can be had in it: glibc's fork sees to its allocator's locks.
         match unsafe { forkpty(None, None) }? {
             ForkptyResult::Parent { child, master } => Ok(Terminal {
                 leader: child,
@@ -57,6 +58,7 @@ impl Terminal {
                     setuid(Uid::from_raw(id))
                 };
                 let _ = become_caller().and_then(|()| execv(&argv[0], &argv));
+                // SAFETY: nothing of the parent's is left to do in this copy of it.
                 unsafe { libc::_exit(127) }
             }
         }

@@ -153,7 +153,8 @@ impl Qemu {
             qemu.pre_exec(move || {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 if libc::getppid().cast_unsigned() != runner {
-                    return Err(io::Error::other("the runner is gone"));
+                    // Of the runner, whom nobody is left to tell: a text would need memory.
+                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
                 }
                 for fd in keep {
                     libc::fcntl(fd, libc::F_SETFD, 0);
