@@ -76,6 +76,12 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @test: build
     exec tests/run
 
+# Look for inputs that break the engine: `./just fuzz layer 600`, or all targets for a minute each
+[group('check')]
+[no-exit-message]
+@fuzz *ARGS:
+    exec tests/fuzz/run "$@"
+
 # Show what step N+1 adds to step N
 [group('steps')]
 [no-exit-message]

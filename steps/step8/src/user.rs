@@ -94,7 +94,8 @@ fn read(path: &str) -> Result<Vec<u8>, Error> {
     Ok(text)
 }
 
-fn parse(user: &str, passwd: &[u8], group: &[u8]) -> Result<User, Error> {
+/// The same with the contents of the two files.
+pub fn parse(user: &str, passwd: &[u8], group: &[u8]) -> Result<User, Error> {
     let (user, wanted_group) = user.split_once(':').unwrap_or((user, ""));
     let user = if user.is_empty() { "0" } else { user };
 

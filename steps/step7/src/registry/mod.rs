@@ -7,7 +7,7 @@
 
 mod blob;
 mod body;
-mod challenge;
+pub mod challenge;
 mod credentials;
 mod failure;
 mod refusal;
