@@ -70,6 +70,12 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @verify *ARGS: build
     exec cargo run --quiet --package tests --bin verify -- "$@"
 
+# Measure the steps beside their peers: `./just bench`, or some rows; `--short`, `--record` for the book
+[group('check')]
+[no-exit-message]
+@bench *ARGS:
+    exec tests/bench/run "$@"
+
 # Check everything: formatting, lints, unit tests, all steps in the VM
 [group('check')]
 [no-exit-message]

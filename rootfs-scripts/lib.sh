@@ -119,3 +119,19 @@ download() (
     mv "$1"_*.deb ..
     find "$cache/deb" -maxdepth 1 -name "$1_*.deb"
 )
+
+# Prints where docker-registry is: the Debian package's program, or else the one that is installed. The package is not
+# installed: that would start a service of its own, at port 5000.
+find_registry() {
+    local deb unpacked server=$cache/tools/docker-registry
+    if [ ! -x "$server" ] && deb=$(package docker-registry); then
+        mkdir -p "$cache/tools"
+        unpacked=$(mktemp -d "$cache/tools/new.XXXXXX")
+        dpkg-deb -x "$deb" "$unpacked"
+        mv "$unpacked/usr/bin/docker-registry" "$server"
+        remove "$unpacked"
+    fi
+    [ -x "$server" ] || server=$(command -v docker-registry) ||
+        fail "the Debian package docker-registry cannot be downloaded here, and it is not installed"
+    echo "$server"
+}
