@@ -69,14 +69,21 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 
 /// Gives the child its ids, then the word to go on. Without them it is nobody, and waits.
 fn release(child: Pid, userns: Userns, line: &UnixStream) -> Result<(), Error> {
-    userns::map_ids(child, userns).inspect_err(|_| {
+    let released = userns::map_ids(child, userns).and_then(|()| tell(line));
+    released.inspect_err(|_| {
         // It must not go on, nor outlive us, and what went wrong is for the engine to tell.
         let _ = kill(child, Signal::SIGKILL);
         let _ = waitpid(child, None);
-    })?;
-    // If somebody has killed it, `supervise` will tell.
-    let _ = send(line.as_raw_fd(), b"!", MsgFlags::MSG_NOSIGNAL);
-    Ok(())
+    })
+}
+
+/// Sends the child the word to go on.
+fn tell(line: &UnixStream) -> Result<(), Error> {
+    match send(line.as_raw_fd(), b"!", MsgFlags::MSG_NOSIGNAL) {
+        // It has failed, or somebody has killed it: `supervise` will tell.
+        Err(Errno::EPIPE) => Ok(()),
+        sent => sent.map(drop).explain("send the child the word to go on"),
+    }
 }
 
 /// Returns when the child has become the command, or has failed: exec and exit close its end.

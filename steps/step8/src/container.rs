@@ -83,14 +83,21 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 /// Gives the child its ids, then the word to go on. Without them it is nobody, and waits.
 fn release(child: Pid, userns: Userns, layer: &mut Layer, line: &UnixStream) -> Result<(), Error> {
     let mapped = layer.belongs_to(child).and_then(|()| userns::map_ids(child, userns));
-    mapped.inspect_err(|_| {
+    let released = mapped.and_then(|()| tell(line));
+    released.inspect_err(|_| {
         // It must not go on, nor outlive us, and what went wrong is for the engine to tell.
         let _ = kill(child, Signal::SIGKILL);
         let _ = waitpid(child, None);
-    })?;
-    // If somebody has killed it, `supervise` will tell.
-    let _ = send(line.as_raw_fd(), b"!", MsgFlags::MSG_NOSIGNAL);
-    Ok(())
+    })
+}
+
+/// Sends the child the word to go on.
+fn tell(line: &UnixStream) -> Result<(), Error> {
+    match send(line.as_raw_fd(), b"!", MsgFlags::MSG_NOSIGNAL) {
+        // It has failed, or somebody has killed it: `supervise` will tell.
+        Err(Errno::EPIPE) => Ok(()),
+        sent => sent.map(drop).explain("send the child the word to go on"),
+    }
 }
 
 /// Returns when the child has become the command, or has failed: exec and exit close its end.
@@ -167,7 +174,8 @@ fn still_end_with(engine: &UnixStream) -> Result<(), Error> {
     // Its end of the line closes with it. While it lives it has nothing more to say.
     match recv(engine.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {
         Err(Errno::EAGAIN) => Ok(()),
-        _ => Err(Error::new("the engine has ended")),
+        Ok(_) => Err(Error::new("the engine has ended")),
+        Err(errno) => Err(errno).explain("look at the engine"),
     }
 }
 
