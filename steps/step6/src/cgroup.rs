@@ -103,11 +103,17 @@ pub fn mount_cgroup(rootfs: &Path) -> Result<(), Error> {
 
 /// Looks whether there are cgroups to work with: not those of version 1, and not a container's.
 fn require_version_2() -> Result<(), Error> {
-    let found = statfs(ROOT).ok().filter(|found| found.filesystem_type() == CGROUP2_SUPER_MAGIC);
-    let why = match found.map(|found| found.flags().contains(FsFlags::ST_RDONLY)) {
-        Some(false) => return Ok(()),
-        Some(true) => "a writable /sys/fs/cgroup: a container has none, so limit the outermost one",
-        None => "cgroup v2 on /sys/fs/cgroup: here only the VM has it (./just vm)",
+    let why = match statfs(ROOT) {
+        Ok(found) if found.filesystem_type() == CGROUP2_SUPER_MAGIC => {
+            if !found.flags().contains(FsFlags::ST_RDONLY) {
+                return Ok(());
+            }
+            "a writable /sys/fs/cgroup: a container has none, so limit the outermost one"
+        }
+        Ok(_) | Err(Errno::ENOENT) => {
+            "cgroup v2 on /sys/fs/cgroup: here only the VM has it (./just vm)"
+        }
+        Err(errno) => return Err(errno).explain("statfs /sys/fs/cgroup"),
     };
     Err(Error::new(format!("a limit needs {why}")))
 }
