@@ -1,7 +1,7 @@
 //! `pull`: from an image's name to its root filesystem.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -100,24 +100,38 @@ pub fn pull(options: &Options) -> Result<Image, Error> {
     let _ours = store.lock(&format!("{}.rootfs", found.descriptor.digest.hex()))?;
     if !rootfs.exists() {
         let partial = store.partial(&format!("{}.rootfs", found.descriptor.digest.hex()));
-        unpacker.begin(&partial)?;
-        let space = free_space(&store)?;
-        let mut report = Report::default();
-        let arrivals = fetch(&store, &registry, &found.manifest, &progress);
-        let layers = found.manifest.layers.iter().zip(&found.config.rootfs.diff_ids);
-        for ((layer, diff_id), arrival) in layers.zip(arrivals) {
-            arrival.recv().map_err(|_| Error::new("a download has died"))??;
-            let blob = store.blob(&layer.digest);
-            report += unpacker.apply(&partial, &blob, layer.compression()?, diff_id, space)?;
-        }
-        unpacker.finish(&partial, &rootfs)?;
-        progress.lost(&report);
+        let unpacked = unpack(&store, &registry, &progress, &mut unpacker, &found, &partial);
+        // The blobs that are whole stay, but half a root filesystem is of no use.
+        progress.lost(&unpacked.inspect_err(|_| unpacker.discard(&partial))?);
     }
     for document in &found.documents {
         store.keep(document)?;
     }
     store.name(&options.image.to_string(), &found.descriptor)?;
     Ok(Image { manifest: found.descriptor, config: found.config, rootfs })
+}
+
+/// Fetches the layers, applies them as they arrive, and moves what they make to its place.
+fn unpack(
+    store: &Arc<Store>,
+    registry: &Arc<Registry>,
+    progress: &Arc<Progress>,
+    unpacker: &mut Unpacker,
+    found: &Found,
+    partial: &Path,
+) -> Result<Report, Error> {
+    unpacker.begin(partial)?;
+    let space = free_space(store)?;
+    let mut report = Report::default();
+    let arrivals = fetch(store, registry, &found.manifest, progress);
+    let layers = found.manifest.layers.iter().zip(&found.config.rootfs.diff_ids);
+    for ((layer, diff_id), arrival) in layers.zip(arrivals) {
+        arrival.recv().map_err(|_| Error::new("a download has died"))??;
+        let blob = store.blob(&layer.digest);
+        report += unpacker.apply(partial, &blob, layer.compression()?, diff_id, space)?;
+    }
+    unpacker.finish(partial, &store.rootfs(&found.descriptor.digest))?;
+    Ok(report)
 }
 
 /// The image of this name, if it is in the store with all that it takes to run it.

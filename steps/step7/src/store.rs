@@ -152,10 +152,15 @@ impl Store {
     /// Writes a file that is never seen half-written.
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let partial = self.partial(&format!("{name}.{}", std::process::id()));
-        let mut file = File::create(&partial).explain(format_args!("create {partial:?}"))?;
-        file.write_all(bytes).explain(format_args!("write {partial:?}"))?;
-        self.put(&file, &partial, path)
+        // One at a time, so by one name: what a killed one has left, the next one writes anew.
+        let _ours = self.lock(&name)?;
+        let partial = self.partial(&name);
+        let write = || {
+            let mut file = File::create(&partial).explain(format_args!("create {partial:?}"))?;
+            file.write_all(bytes).explain(format_args!("write {partial:?}"))?;
+            self.put(&file, &partial, path)
+        };
+        write().inspect_err(|_| _ = fs::remove_file(&partial))
     }
 
     /// Moves a file to its place. Its bytes go to the disk first: after a crash the name must not

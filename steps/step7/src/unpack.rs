@@ -45,6 +45,10 @@ enum Order {
         root: PathBuf,
         place: PathBuf,
     },
+    /// Something went wrong: remove it.
+    Discard {
+        root: PathBuf,
+    },
 }
 
 /// The engine's end of the line.
@@ -64,7 +68,9 @@ impl Unpacker {
             ForkResult::Child => {
                 drop(ours);
                 let done = serve(&theirs);
-                process::exit(if done.is_ok() { 0 } else { 1 })
+                // The engine may have asked for something: this is the answer to it.
+                let told = done.or_else(|error| answer(&theirs, &Err(error.to_string())));
+                process::exit(if told.is_ok() { 0 } else { 1 })
             }
             ForkResult::Parent { child } => {
                 if !namespaces.is_empty() {
@@ -99,15 +105,22 @@ impl Unpacker {
         self.order(&Order::Finish { root: root.into(), place: place.into() }).map(drop)
     }
 
+    /// Removes it. If that fails, the next pull of this image begins with it.
+    pub fn discard(&mut self, root: &Path) {
+        let _ = self.order(&Order::Discard { root: root.into() });
+    }
+
     fn order(&mut self, order: &Order) -> Result<Report, Error> {
         let line = serde_json::to_string(order).expect("it is plain data") + "\n";
-        self.line.get_mut().write_all(line.as_bytes()).explain("ask the unpacking process")?;
+        let asked =
+            self.line.get_mut().write_all(line.as_bytes()).explain("ask the unpacking process");
+        // Also if it does not listen any more: then its last words say why.
         let mut answer = String::new();
         self.line.read_line(&mut answer).explain("hear from the unpacking process")?;
         match serde_json::from_str::<Result<Report, String>>(&answer) {
             Ok(Ok(report)) => Ok(report),
             Ok(Err(message)) => Err(Error::new(message)),
-            Err(_) => Err(Error::new("the unpacking process has died")),
+            Err(_) => asked.and(Err(Error::new("the unpacking process has died"))),
         }
     }
 }
@@ -119,11 +132,14 @@ fn serve(line: &UnixStream) -> Result<(), Error> {
     for order in BufReader::new(line).lines() {
         let order = order.explain("hear from the engine")?;
         let order: Order = serde_json::from_str(&order).expect("the engine wrote it");
-        let answer = follow(order).map_err(|error| error.to_string());
-        let answer = serde_json::to_string(&answer).expect("it is plain data") + "\n";
-        (&mut &*line).write_all(answer.as_bytes()).explain("answer the engine")?;
+        answer(line, &follow(order).map_err(|error| error.to_string()))?;
     }
     Ok(())
+}
+
+fn answer(mut line: &UnixStream, answer: &Result<Report, String>) -> Result<(), Error> {
+    let answer = serde_json::to_string(answer).expect("it is plain data") + "\n";
+    line.write_all(answer.as_bytes()).explain("answer the engine")
 }
 
 fn follow(order: Order) -> Result<Report, Error> {
@@ -146,9 +162,11 @@ fn follow(order: Order) -> Result<Report, Error> {
             let directory = File::open(&root).explain(format_args!("open {root:?}"))?;
             // SAFETY: the file is open.
             let result = unsafe { libc::syncfs(directory.as_raw_fd()) };
-            nix::errno::Errno::result(result).explain("syncfs the root filesystem")?;
+            nix::errno::Errno::result(result).explain(format_args!("syncfs {root:?}"))?;
             fs::rename(&root, &place).explain(format_args!("rename {root:?} to {place:?}"))?;
         }
+        Order::Discard { root } if root.exists() => layer::remove(&root)?,
+        Order::Discard { .. } => {}
     }
     Ok(Report::default())
 }
