@@ -88,6 +88,12 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @fuzz *ARGS:
     exec tests/fuzz/run "$@"
 
+# Check the licences, sources and versions of all dependencies; `--offline` leaves advisories out
+[group('check')]
+[no-exit-message]
+@dependencies *ARGS:
+    exec tests/dependencies "$@"
+
 # Show what step N+1 adds to step N
 [group('steps')]
 [no-exit-message]
