@@ -25,7 +25,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn here(scratch: &std::path::Path) -> Machine {
+    /// `filesystem` is that of the scratch folder, if it is known.
+    pub fn here(scratch: &std::path::Path, filesystem: Option<String>) -> Machine {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let after = |text: &str, name: &str| {
@@ -42,7 +43,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, |count| count.get()),
             memory_mib: kib / 1024,
             kernel: release.unwrap_or_default(),
-            filesystem: filesystem(scratch),
+            filesystem: filesystem.unwrap_or_else(|| kind_of_filesystem(scratch)),
             peers: here
                 .map(|(program, package, option)| version(program, package, option))
                 .collect(),
@@ -68,7 +69,7 @@ fn version(program: &str, package: &str, option: &str) -> String {
     format!("{package} {}", number.unwrap_or("of an unknown version").trim_end_matches([',', ')']))
 }
 
-fn filesystem(path: &std::path::Path) -> String {
+fn kind_of_filesystem(path: &std::path::Path) -> String {
     let said = Command::new("stat").args(["-f", "-c", "%T"]).arg(path).output();
     let said = said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string());
     said.unwrap_or_default()

@@ -44,6 +44,10 @@ struct Options {
     #[arg(long, hide = true)]
     floor: PathBuf,
 
+    /// What kind of file system it is in, if it is a new one
+    #[arg(long, hide = true, value_name = "WHAT")]
+    filesystem: Option<String>,
+
     /// docker-registry
     #[arg(long, hide = true)]
     registry: PathBuf,
@@ -71,7 +75,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let checkout = checkout.canonicalize().map_err(|error| error.to_string())?;
     let scratch = options.scratch.clone();
     measure::adopt_orphans();
-    let machine = Machine::here(&scratch);
+    let machine = Machine::here(&scratch, options.filesystem.clone());
     println!("{}", report::head(&machine));
     let missing = machine::missing();
     if !missing.is_empty() {

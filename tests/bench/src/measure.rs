@@ -83,11 +83,10 @@ pub fn adopt_orphans() {
     nix::sys::prctl::set_child_subreaper(true).expect("Linux can since 3.4");
 }
 
-/// Their processor time, in milliseconds. With `patiently` they get some time to end.
+/// Their processor time, in milliseconds. They get some time to end: bubblewrap, for instance, does
+/// not wait for its container's first process.
 fn reap_orphans(patiently: bool) -> f64 {
-    if patiently {
-        thread::sleep(5 * LOOK);
-    }
+    thread::sleep(if patiently { 5 * LOOK } else { LOOK });
     iter::from_fn(|| reap(-1, libc::WNOHANG)).map(|(_, cpu)| cpu).sum()
 }
 
