@@ -10,6 +10,7 @@ use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY, LAST_STAGE, fixture, set
 
 mod attacks;
 mod calls;
+mod faults;
 mod isolation;
 
 /// The first step that has --memory, --cpus and --pids.
@@ -47,6 +48,12 @@ pub const ALL: &[Survey] = &[
         promise: "the system calls that each step adds, and that its chapter explains them",
         run: calls::run,
         sample: None,
+    },
+    Survey {
+        name: "faults",
+        promise: "that each step ends well when any one of its system calls fails, or is its last",
+        run: faults::run,
+        sample: Some(faults::sample),
     },
 ];
 

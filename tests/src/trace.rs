@@ -39,6 +39,8 @@ pub fn tell(log: &str, style: Style) -> String {
 /// A system call that a step has made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
+    /// Which of the step's processes and threads, in the order of their births: 0 is the engine.
+    pub process: usize,
     pub name: String,
     pub arguments: String,
 }
@@ -52,7 +54,7 @@ pub fn own_calls(log: &str) -> Vec<Call> {
         let index = story.process(&line.pid);
         let What::Call { name, arguments, result } = &line.what else { continue };
         if story.processes[index].life == Life::Step {
-            calls.push(Call { name: name.clone(), arguments: arguments.clone() });
+            calls.push(Call { process: index, name: name.clone(), arguments: arguments.clone() });
         }
         story.follow(index, name, result);
     }

@@ -55,7 +55,8 @@ impl Machine {
     /// Requires that the machine is, after a moment, as it was.
     pub fn is_unchanged(&self) -> Verdict {
         let same = eventually(|| Machine::now() == *self);
-        require(same, "all of this check", "a machine that is as before", self.changes())
+        let changes = self.changes().join("; ");
+        require(same, "all of this check", "a machine that is as before", changes)
     }
 
     /// The cgroups that were not there before.
@@ -65,7 +66,7 @@ impl Machine {
     }
 
     /// The first few differences between then and now.
-    fn changes(&self) -> String {
+    pub fn changes(&self) -> Vec<String> {
         let now = Machine::now();
         let mut changes = Vec::new();
         if now.hostname != self.hostname {
@@ -78,7 +79,7 @@ impl Machine {
         // Ten left-over processes of one name say no more than one.
         changes.dedup();
         changes.truncate(4);
-        changes.join("; ")
+        changes
     }
 
     /// Makes the machine what it was, so that the next check does not suffer from this one.

@@ -108,6 +108,11 @@ pub fn offer_tiny(tag: &str, config: Value, layer: Option<Archive>) -> Result<St
     put(tag, &over(first, config, layer))
 }
 
+/// An image of this layer alone.
+pub fn offer_alone(tag: &str, config: Value, layer: Archive) -> Result<String, Failure> {
+    put(tag, &image(layer, config))
+}
+
 fn put(tag: &str, image: &Image) -> Result<String, Failure> {
     let shelf = &Samples::get()?.shelf;
     shelf.offer(tag, image);

@@ -48,7 +48,7 @@ struct Seen {
 impl Seen {
     fn of(table: &Table, calls: &[Call]) -> Seen {
         let mut seen = Seen::default();
-        for Call { name, arguments } in calls {
+        for Call { name, arguments, .. } in calls {
             let rows = table.rows(name, arguments);
             let is_row = |lesson: &Lesson| rows.iter().any(|row| std::ptr::eq(*row, lesson));
             let places = (0..table.lesson.len()).filter(|place| is_row(&table.lesson[*place]));
@@ -179,6 +179,7 @@ mod tests {
 
     fn seen(calls: &[(&str, &str)]) -> Seen {
         let call = |(name, arguments): &(&str, &str)| Call {
+            process: 0,
             name: name.to_string(),
             arguments: arguments.to_string(),
         };

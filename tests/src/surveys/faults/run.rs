@@ -1,0 +1,215 @@
+//! The runs in which calls fail: what is typed, and which calls of the lesson it takes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::id;
+
+use calls::TABLE;
+use serde_json::Value;
+
+use super::number::number;
+use super::table::Known;
+use super::tracer::{Place, Program};
+use crate::checks::engine::{Outcome, memory_file, text};
+use crate::checks::failure::{Failure, require};
+use crate::checks::fixture::own;
+use crate::checks::images::home::PLACE;
+use crate::checks::images::{Archive, Item};
+use crate::checks::samples::{self, pipe};
+use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY, LAST_STAGE};
+use crate::surveys::engine;
+use crate::trace::own_calls;
+
+/// The first steps with a hostname, a root filesystem, a user namespace, limits, `pull`, images to run.
+const HOSTNAME: u8 = 2;
+const USERNS: u8 = 5;
+const LIMITS: u8 = 6;
+const PULL: u8 = 7;
+const IMAGE: u8 = 8;
+
+/// A command line of a step.
+pub struct Run {
+    pub step: u8,
+    pub caller: Caller,
+    pub kind: Kind,
+    engine: Engine,
+}
+
+/// What it is about.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Kind {
+    /// A command, with all options.
+    Command,
+    /// The same of an image that is here, but is asked for.
+    Always,
+    /// An image, into a store that has none.
+    Pull,
+}
+
+/// A call of the lesson's in a run.
+#[derive(Clone)]
+pub struct Occurrence {
+    pub place: Place,
+    pub call: String,
+    pub arguments: String,
+}
+
+/// All runs, as they are told of.
+pub fn all() -> Vec<(u8, Caller, Kind)> {
+    let mut all = Vec::new();
+    for step in 0..=LAST_STAGE {
+        all.push((step, Caller::Root, Kind::Command));
+        if step >= FIRST_FOR_ORDINARY && step != PULL {
+            all.push((step, Caller::Ada, Kind::Command));
+        }
+        match step {
+            PULL => all.push((step, Caller::Root, Kind::Pull)),
+            IMAGE => all.push((step, Caller::Root, Kind::Always)),
+            _ => {}
+        }
+    }
+    all
+}
+
+impl Run {
+    /// Makes it ready: the machine is now as its caller has it.
+    pub fn of((step, caller, kind): (u8, Caller, Kind)) -> Result<Run, Failure> {
+        let run = Run { step, caller, kind, engine: engine(step, caller)? };
+        if kind == Kind::Pull {
+            run.empty_store()?;
+        }
+        Ok(run)
+    }
+
+    /// The run's name.
+    pub fn name(&self) -> &'static str {
+        match (self.kind, self.caller) {
+            (Kind::Pull, _) => "pull",
+            (Kind::Always, _) => "run --pull always",
+            (Kind::Command, Caller::Ada) => "ada",
+            (Kind::Command, Caller::Root) => "root",
+        }
+    }
+
+    /// The line as words, and its environment.
+    pub fn program(&self) -> Result<Program, Failure> {
+        let mut variables = BTreeMap::new();
+        let words = match self.kind {
+            Kind::Pull => {
+                variables.insert("SLIPWAY_HOME".to_string(), STORE.into());
+                vec![self.engine.binary.clone().into(), "pull".into(), "--quiet".into(), image()?]
+            }
+            _ => self.engine.line(self.options()),
+        };
+        Ok(Program { words, caller: self.caller, variables })
+    }
+
+    fn options(&self) -> Vec<&'static str> {
+        // Step 8's root has all ids, so both ways are taken.
+        let userns = if self.step < IMAGE { "single" } else { "auto" };
+        let pull = if self.kind == Kind::Always { "always" } else { "missing" };
+        let options = [
+            (HOSTNAME, vec!["--hostname", "inside"]),
+            (USERNS, vec!["--userns", userns]),
+            (LIMITS, vec!["--memory", "64M", "--cpus", "0.5", "--pids", "32"]),
+            (IMAGE, vec!["--pull", pull, "--workdir", "/made/here", "--user", "0:0"]),
+        ];
+        let known = options.into_iter().filter(|(since, _)| *since <= self.step);
+        known.flat_map(|(_, words)| words).chain(["true"]).collect()
+    }
+
+    /// Where images and containers are.
+    pub fn store(&self) -> PathBuf {
+        match self.kind {
+            Kind::Pull => STORE.into(),
+            _ => samples::store(self.caller),
+        }
+    }
+
+    /// An empty store, where a pull begins.
+    pub fn empty_store(&self) -> Result<(), Failure> {
+        if self.kind == Kind::Pull {
+            if Path::new(STORE).exists() {
+                fs::remove_dir_all(STORE)?;
+            }
+            fs::create_dir(STORE)?;
+            own(Path::new(STORE), self.caller)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the line untraced, to a good end.
+    pub fn succeed(&self) -> Result<(), Failure> {
+        let program = self.program()?;
+        let mut command = match self.kind {
+            Kind::Pull => self.engine.subcommand(&program.words[1..]),
+            _ => self.engine.command(self.options()),
+        };
+        command.envs(&program.variables);
+        Outcome::of(command, b"")?.ends_with(0).map(drop)
+    }
+
+    /// The calls of the lesson, each with its place: what strace(1) sees of a good run.
+    pub fn occurrences(&self, known: &Known) -> Result<Vec<Occurrence>, Failure> {
+        let program = self.program()?;
+        let (log, lesson) = (memory_file()?, TABLE.names().join(","));
+        let to = format!("/proc/{}/fd/{}", id(), log.as_raw_fd());
+        let trace = format!("trace={lesson}");
+        let mut strace =
+            self.engine.strace(["--seccomp-bpf", "-yy", "-s", "256", "-e", &trace, "-o", &to]);
+        strace.args(&program.words).envs(&program.variables);
+        let tried = Outcome::of(strace, b"")?.ends_with(0)?.tried.clone();
+        let mut counts: HashMap<(usize, String), usize> = HashMap::new();
+        let mut unknown = BTreeSet::new();
+        let mut all = Vec::new();
+        for call in own_calls(&text(&log)?) {
+            let nth = counts.entry((call.process, call.name.clone())).or_default();
+            *nth += 1;
+            // What comes from the registry comes in pieces, now more and now fewer.
+            let is_http = call.arguments.contains("<TCP:");
+            if is_http || TABLE.rows(&call.name, &call.arguments).is_empty() {
+                continue;
+            }
+            match number(&call.name).filter(|_| known.has(&call.name)) {
+                None => _ = unknown.insert(call.name),
+                Some(number) => all.push(Occurrence {
+                    place: Place { process: call.process, call: number, nth: *nth },
+                    call: call.name,
+                    arguments: call.arguments,
+                }),
+            }
+        }
+        let seen = format!("others: {unknown:?}");
+        require(unknown.is_empty(), &tried, "calls that faults/calls.toml has", seen)?;
+        Ok(all)
+    }
+
+    /// The line as one would type it, with the call that fails.
+    pub fn typed(&self) -> String {
+        let words = self.program().map(|program| program.words).unwrap_or_default();
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        words.join(" ")
+    }
+}
+
+/// Where a pull puts its image.
+const STORE: &str = "/scratch/checks/faults";
+
+/// A small image with one of each kind, in one layer: so there is one download, and every run is the
+/// same.
+fn image() -> Result<OsString, Failure> {
+    debug_assert!(STORE.starts_with(PLACE));
+    let attribute: &[(&str, &[u8])] = &[("SCHILY.xattr.user.note", b"a note")];
+    let layer = Archive::begin()
+        .directory("etc", 0o755)
+        .add("etc/note", Item { content: b"a file", pax: attribute, ..Item::default() })
+        .hardlink("etc/same", "etc/note")
+        .symlink("etc/link", "note")
+        .add("etc/pipe", pipe())
+        .file("etc/link", "another")
+        .directory("implied/below", 0o755);
+    Ok(samples::offer_alone("faults", Value::Null, layer)?.into())
+}
