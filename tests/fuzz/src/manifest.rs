@@ -1,10 +1,12 @@
 //! Indexes, manifests and configs: bytes are one kind of document at most, what is accepted keeps
 //! the limits, and other bytes than the digest's are refused.
 
+use serde_json::Value;
 use shared::Error;
 use step7::digest::{self, Digest};
 use step7::manifest::{
-    self, Config, DOCUMENTS, Document, Index, LARGEST_DOCUMENT, Manifest, Platform,
+    self, Config, DOCKER_INDEX, DOCKER_MANIFEST, DOCUMENTS, Document, Index, LARGEST_DOCUMENT,
+    Manifest, OCI_INDEX, OCI_MANIFEST, Platform,
 };
 
 /// The input is a document, or two with a line `--` between them: where an index leads to, or a
@@ -33,15 +35,32 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// Whatever a registry announces: the document is the same one, or refused.
+/// Whatever a registry announces: the document is the same one, or refused. And nobody else could
+/// take it for one of the other kind (CVE-2021-41190).
 fn one_meaning(bytes: &[u8]) -> Option<Document> {
     let mut meaning: Option<Document> = None;
     for announced in DOCUMENTS.into_iter().chain(["", "text/html"]) {
-        match (manifest::parse(bytes, announced), &meaning) {
-            (Ok(document), None) => meaning = Some(document),
-            (Ok(document), Some(other)) => assert_eq!(document, *other, "by {announced:?}"),
-            (Err(error), _) => crate::check_message(&error.to_string(), &[]),
-        }
+        let document = match manifest::parse(bytes, announced) {
+            Ok(document) => document,
+            Err(error) => {
+                crate::check_message(&error.to_string(), &[]);
+                continue;
+            }
+        };
+        let json: Value = serde_json::from_slice(bytes).expect("it was read as JSON");
+        let has = |key| json.get(key).is_some_and(|value| !value.is_null());
+        let (others, is_other) = match document {
+            Document::Index(_) => ([OCI_MANIFEST, DOCKER_MANIFEST], has("config") || has("layers")),
+            Document::Manifest(_) => ([OCI_INDEX, DOCKER_INDEX], has("manifests")),
+        };
+        assert!(!is_other, "it has what the other kind has");
+        assert!(!others.contains(&announced), "announced as {announced}");
+        assert!(
+            others.iter().all(|other| json["mediaType"] != *other),
+            "it says that it is no such"
+        );
+        assert!(meaning.is_none_or(|meaning| meaning == document), "by {announced:?}");
+        meaning = Some(document);
     }
     meaning
 }

@@ -6,7 +6,10 @@ use shared::Error;
 
 /// Reads JSON. The error names the place in it: `the manifest's layers[3].size is wrong: …`.
 pub fn read<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Error> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
+    // What serde_json passes over it does not look at: a text there could be no text.
+    let text = str::from_utf8(bytes)
+        .map_err(|error| Error::new(format!("the {what} is wrong: it is not UTF-8: {error}")))?;
+    let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = match error.path().to_string().as_str() {
             "." => format!("the {what}"),

@@ -171,6 +171,14 @@ mod tests {
         }
     }
 
+    /// Found by the fuzzer `manifest`.
+    #[test]
+    fn what_is_not_utf_8_is_no_document() {
+        let error =
+            parse(b"{ \"manifests\": [], \"no text\": \"\xff\" }", "").unwrap_err().to_string();
+        assert!(error.starts_with("the manifest is wrong: it is not UTF-8"), "{error}");
+    }
+
     #[test]
     fn an_image_may_have_no_layers() {
         for layers in [json!(null), json!([])] {
