@@ -51,6 +51,11 @@ impl Error {
         self
     }
 
+    /// Adds, if there was no room, where there is none.
+    pub fn name_full(self, place: &Path) -> Error {
+        self.cure(Errno::ENOSPC, &format!("the file system of {place:?} is full"))
+    }
+
     /// The cures for a call that only a fully privileged process may make.
     pub fn suggest_root(self) -> Error {
         let cure = match geteuid().is_root() {

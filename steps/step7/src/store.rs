@@ -139,7 +139,7 @@ impl Store {
         let received = complete(&mut file, *size, open, tell).and_then(|seen| {
             digest::require(format_args!("a blob of {size} bytes"), digest, &seen)
         });
-        if let Err(error) = received {
+        if let Err(error) = received.map_err(|error| error.name_full(&path)) {
             // What was cut off is for the next pull to complete. What is wrong is of no use.
             if file.metadata().is_ok_and(|metadata| metadata.len() >= *size) {
                 let _ = fs::remove_file(&path);

@@ -155,7 +155,8 @@ fn follow(order: Order) -> Result<Report, Error> {
         Order::Apply { root, blob, compression, diff_id, max } => {
             let file = File::open(&blob).explain(format_args!("open {blob:?}"))?;
             let terms = Terms { owners: owners(), max_inflated: max };
-            return layer::apply(file, compression, &Root::open(&root)?, &diff_id, &terms);
+            let applied = layer::apply(file, compression, &Root::open(&root)?, &diff_id, &terms);
+            return applied.map_err(|error| error.name_full(&root));
         }
         Order::Finish { root, place } => {
             // The files first, then the name: after a crash it must not stand for less.
