@@ -120,6 +120,7 @@ fn child(
     close_all_but(engine)?;
     umask(Mode::from_bits_truncate(0o022));
     userns::drop_groups()?;
+    leave_keys()?;
     sethostname(&options.hostname)
         .explain(format_args!("sethostname to {:?}", options.hostname))
         .map_err(|error| error.cure(Errno::EINVAL, "at most 64 bytes"))
@@ -146,7 +147,7 @@ fn enter(layer: &Layer, limits: &Limits, hostname: &OsStr) -> Result<(), Error> 
         cgroup::mount_cgroup(&rootfs)?;
     }
     rootfs::pivot_into(&rootfs)?;
-    host.write(hostname)
+    host.write(hostname).map_err(|error| layer.name_full(error))
 }
 
 /// Goes to the directory where the command starts, made if it is missing.
@@ -193,6 +194,21 @@ fn close_all_but(engine: &UnixStream) -> Result<(), Error> {
         close(3, line - 1)?;
     }
     close(line + 1, u32::MAX)
+}
+
+/// Leaves the keys of the caller's session for an empty keyring: who has a keyring may read the keys
+/// in it, and no namespace stands between (session-keyring(7)).
+fn leave_keys() -> Result<(), Error> {
+    let join = libc::KEYCTL_JOIN_SESSION_KEYRING;
+    let no_name = std::ptr::null::<libc::c_char>();
+    // SAFETY: without a name there is nothing to read.
+    match Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, join, no_name) }) {
+        // A kernel without keys; or a filter, which the command will have, too.
+        Err(Errno::ENOSYS | Errno::EPERM) => Ok(()),
+        joined => joined.explain("keyctl JOIN_SESSION_KEYRING").map(drop).map_err(|error| {
+            error.cure(Errno::EDQUOT, "a user has so many keys: sysctl kernel.keys.maxkeys")
+        }),
+    }
 }
 
 /// Becomes the command. This returns only when that failed: otherwise nothing is left to return to.

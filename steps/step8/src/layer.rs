@@ -85,6 +85,12 @@ impl Layer {
         Ok(rootfs)
     }
 
+    /// Adds to an error that there is no room where the layer is: a path in the container is not
+    /// where it seems to be.
+    pub fn name_full(&self, error: Error) -> Error {
+        error.name_full(&self.directory)
+    }
+
     /// Removes the layers whose engine was killed. For the child to call: outside its user namespace
     /// nobody has the right to, for the files are all kinds of users'.
     pub fn remove_stale(&self) {

@@ -4,5 +4,6 @@ pub mod environment;
 pub mod etc;
 pub mod image;
 pub mod layer;
+pub mod own_file;
 pub mod process;
 pub mod user;

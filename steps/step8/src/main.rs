@@ -11,6 +11,7 @@ use step5::userns::Userns;
 use step6::limits::Limits;
 use step7::pull;
 use step8::image::Pull;
+use step8::own_file;
 use step8::process::Overrides;
 
 #[derive(Parser)]
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> Result<u8, Error> {
+    own_file::require_in_sight()?;
     match command {
         Command::Run(options) => container::run(options),
         Command::Pull(options) => pull::run(options),

@@ -12,6 +12,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, si
 use nix::unistd::{Gid, Uid, execv, geteuid, getpid, getppid, getuid, pause, setgid, setuid};
 
 mod attacks;
+mod inside;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
@@ -36,6 +37,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "fork" => attacks::fork_many(text(1).parse()?)?,
         "connect" => attacks::connect(text(1))?,
         "type" => attacks::type_in(text(1))?,
+        "exchange" => inside::exchange(text(1), text(2))?,
+        "outlive" => inside::outlive()?,
+        "key" => println!("{}", inside::key()?),
+        "with-key" => return Err(inside::execute_with_key(text(1), &args[2..])?.into()),
+        "writable" => inside::writable(text(1).as_ref())?,
         "spin" => spin(),
         "queue" => println!("{}", if has_queue(text(1).parse()?) { "there" } else { "none" }),
         other => return Err(format!("probe has no {other:?}").into()),
@@ -174,10 +180,18 @@ fn pseudo_terminal() -> nix::Result<String> {
 
 /// Becomes a user and its group, then another program; gives the error if that fails.
 fn become_and_execute(id: u32, command: &[OsString]) -> nix::Error {
+    let became = setgid(Gid::from_raw(id)).and_then(|()| setuid(Uid::from_raw(id)));
+    match became {
+        Ok(()) => execute(command),
+        Err(errno) => errno,
+    }
+}
+
+/// Becomes another program; gives the error if that fails.
+fn execute(command: &[OsString]) -> nix::Error {
     let to_c = |arg: &OsString| CString::new(arg.as_bytes()).expect("no argument contains a NUL");
     let argv: Vec<CString> = command.iter().map(to_c).collect();
-    let became = setgid(Gid::from_raw(id)).and_then(|()| setuid(Uid::from_raw(id)));
-    match became.and_then(|()| execv(&argv[0], &argv)) {
+    match execv(&argv[0], &argv) {
         Err(errno) => errno,
     }
 }

@@ -19,19 +19,21 @@ use super::{Caller, Check, samples};
 mod compared;
 mod files;
 mod hostile;
+mod inside;
 mod layer;
 mod pull;
 mod user;
 mod words;
 
 /// The checks, by what they are about.
-pub const CHECKS: [&[Check]; 7] = [
+pub const CHECKS: [&[Check]; 8] = [
     pull::CHECKS,
     words::CHECKS,
     user::CHECKS,
     layer::CHECKS,
     files::CHECKS,
     hostile::CHECKS,
+    inside::CHECKS,
     compared::CHECKS,
 ];
 

@@ -1,0 +1,101 @@
+//! What a container tries from inside: on its engine, on other containers, on the caller's keys.
+
+use std::ffi::{CString, OsString};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::unistd::pause;
+
+/// Exchanges two names of one directory without end, so that who goes through one of them sees it change on
+/// the way. Says when it has begun.
+pub fn exchange(one: &str, other: &str) -> nix::Result<()> {
+    let [one, other] = [one, other].map(|name| CString::new(name).expect("it was an argument"));
+    let once = || {
+        // SAFETY: both are C strings.
+        let result = unsafe {
+            let here = libc::AT_FDCWD;
+            libc::renameat2(here, one.as_ptr(), here, other.as_ptr(), libc::RENAME_EXCHANGE)
+        };
+        Errno::result(result).map(drop)
+    };
+    once()?;
+    println!("begin");
+    loop {
+        once()?;
+    }
+}
+
+/// Takes back that this process ends with its parent, and leaves its process group, then waits for ever.
+pub fn outlive() -> nix::Result<()> {
+    // SAFETY: the calls take numbers only.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) })?;
+    println!("begin");
+    loop {
+        pause();
+    }
+}
+
+/// What a key is looked up by.
+const KEY: &std::ffi::CStr = c"slipway-check";
+
+/// Reads the key that [`execute_with_key`] has put into the session's keyring (keyctl(2)).
+pub fn key() -> nix::Result<String> {
+    let mut text = [0u8; 64];
+    let (kind, name, room) = (c"user", KEY, text.len());
+    let session = libc::c_long::from(libc::KEY_SPEC_SESSION_KEYRING);
+    // SAFETY: strings that end with NUL, and a buffer of that size.
+    let count = unsafe {
+        let key = Errno::result(libc::syscall(
+            libc::SYS_keyctl,
+            libc::c_long::from(libc::KEYCTL_SEARCH),
+            session,
+            kind.as_ptr(),
+            name.as_ptr(),
+            0,
+        ))?;
+        let read = libc::c_long::from(libc::KEYCTL_READ);
+        Errno::result(libc::syscall(libc::SYS_keyctl, read, key, text.as_mut_ptr(), room))?
+    };
+    Ok(String::from_utf8_lossy(&text[..room.min(count as usize)]).into_owned())
+}
+
+/// Becomes another program in a session keyring of its own with one key, as a login gives one.
+pub fn execute_with_key(word: &str, command: &[OsString]) -> nix::Result<nix::Error> {
+    let session = libc::c_long::from(libc::KEY_SPEC_SESSION_KEYRING);
+    let join = libc::c_long::from(libc::KEYCTL_JOIN_SESSION_KEYRING);
+    // SAFETY: strings that end with NUL, and as many bytes as the word has.
+    unsafe {
+        Errno::result(libc::syscall(libc::SYS_keyctl, join, 0))?;
+        let (kind, name) = (c"user".as_ptr(), KEY.as_ptr());
+        let add = libc::SYS_add_key;
+        Errno::result(libc::syscall(add, kind, name, word.as_ptr(), word.len(), session))?;
+    }
+    Ok(crate::execute(command))
+}
+
+/// Prints the files below a directory that can be opened for writing. Those of single processes are left out: they
+/// are the container's own.
+pub fn writable(directory: &Path) -> io::Result<()> {
+    // A directory that must not be read has nothing to be found, either.
+    let Ok(entries) = fs::read_dir(directory) else { return Ok(()) };
+    let mut entries: Vec<_> = entries.collect::<Result<_, _>>()?;
+    entries.sort_by_key(|entry| entry.file_name());
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_process = name.parse::<u32>().is_ok() && directory == Path::new("/proc");
+        let kind = entry.file_type()?;
+        if kind.is_dir() && !is_process {
+            writable(&entry.path())?;
+        } else if kind.is_file() {
+            let open =
+                OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(entry.path());
+            if open.is_ok() {
+                println!("{}", entry.path().display());
+            }
+        }
+    }
+    Ok(())
+}
