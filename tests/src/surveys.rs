@@ -11,7 +11,9 @@ use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY, LAST_STAGE, fixture, set
 mod attacks;
 mod calls;
 mod faults;
+mod deaths;
 mod isolation;
+mod load;
 
 /// The first step that has --memory, --cpus and --pids.
 const FIRST_WITH_LIMITS: u8 = 6;
@@ -54,6 +56,18 @@ pub const ALL: &[Survey] = &[
         promise: "that each step ends well when any one of its system calls fails, or is its last",
         run: faults::run,
         sample: Some(faults::sample),
+    },
+    Survey {
+        name: "deaths",
+        promise: "what is left when an engine is killed at any moment, and when the disk is full",
+        run: deaths::run,
+        sample: Some(deaths::sample),
+    },
+    Survey {
+        name: "load",
+        promise: "a hundred containers at once, and a thousand in a row",
+        run: load::run,
+        sample: Some(load::sample),
     },
 ];
 

@@ -59,6 +59,11 @@ impl Machine {
         require(same, "all of this check", "a machine that is as before", changes)
     }
 
+    /// Whether, after a moment, no process is there that was not.
+    pub fn has_no_more_processes(&self) -> bool {
+        eventually(|| processes().is_subset(&self.processes))
+    }
+
     /// The cgroups that were not there before.
     pub fn new_cgroups(&self, before: &Machine) -> Vec<String> {
         let new = self.facts.difference(&before.facts);

@@ -63,6 +63,11 @@ impl Running {
         self.lines.recv_timeout(patience).is_err()
     }
 
+    /// Whether it has said anything by now.
+    pub fn is_begun(&self) -> bool {
+        self.lines.try_recv().is_ok()
+    }
+
     /// The engine's process id.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id() as i32)

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::Value;
+
 use super::super::engine::{Caller, Engine, Outcome};
-use super::super::failure::{Failure, Verdict, require};
+use super::super::failure::{Failure, Verdict, equal, require};
+use super::image::digest;
 use super::tree::Tree;
 
 /// Where the checks of images work: on a file system like those of real machines.
@@ -122,6 +125,34 @@ impl<'a> Home<'a> {
     pub fn images(&self) -> io::Result<(Vec<String>, String)> {
         let index = fs::read_to_string(self.layout().join("index.json")).unwrap_or_default();
         Ok((self.entries("rootfs")?, index))
+    }
+
+    /// The names of the blobs in the store.
+    pub fn blobs(&self) -> io::Result<Vec<String>> {
+        let names = self.entries("images/blobs/sha256")?;
+        Ok(names.into_iter().map(|name| format!("sha256:{name}")).collect())
+    }
+
+    /// Requires that every blob is what its name says, that every name leads to a whole image, and
+    /// that there is a root filesystem for no other.
+    pub fn is_sound(&self) -> Verdict {
+        let blobs = self.layout().join("blobs/sha256");
+        let read = |name: &str| fs::read(blobs.join(name.trim_start_matches("sha256:")));
+        for name in self.blobs()? {
+            equal("what is in the store", "a blob's digest", name.clone(), digest(&read(&name)?))?;
+        }
+        let index = fs::read_to_string(self.layout().join("index.json")).unwrap_or("{}".into());
+        let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let name_of = |value: &Value| value["digest"].as_str().unwrap_or("no digest").to_string();
+        for entry in list(&parse(index.as_bytes())["manifests"]) {
+            let manifest = parse(&read(&name_of(&entry))?);
+            for part in list(&manifest["layers"]).iter().chain([&manifest["config"]]) {
+                let is_there = read(&name_of(part)).is_ok();
+                require(is_there, "what is in the store", "all of an image", name_of(part))?;
+            }
+        }
+        Ok(())
     }
 
     /// What a directory of the store has, without lock files; nothing if there is none.

@@ -6,8 +6,6 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use super::super::engine::{Engine, Outcome, patience, wait};
 use super::super::failure::{Failure, Verdict, equal, require};
 use super::super::images::image::digest;
@@ -45,21 +43,14 @@ fn blobs_are_gone(engine: &Engine) -> Verdict {
     push(&image, "to-go", &["--dest-decompress"])?;
     let name = format!("{}/to-go", Registry::open()?);
     let first = home.pulled(&[&name])?;
-    let layer = blobs_of(&home)?
-        .into_iter()
-        .find(|name| stored_blob(name).exists() && is_layer(&home, name));
+    let layer =
+        home.blobs()?.into_iter().find(|name| stored_blob(name).exists() && is_layer(&home, name));
     let layer = layer.ok_or_else(|| Failure::new("pull", "the layer in the store", "none"))?;
     let bytes = fs::read(stored_blob(&layer))?;
     fs::remove_file(stored_blob(&layer))?;
     let second = home.pulled(&[&name]);
     fs::write(stored_blob(&layer), bytes)?;
     equal("pull, again", "the root filesystem", first, second?)
-}
-
-/// The names of the blobs in the store.
-fn blobs_of(home: &Home) -> Result<Vec<String>, Failure> {
-    let names = home.entries("images/blobs/sha256")?;
-    Ok(names.into_iter().map(|name| format!("sha256:{name}")).collect())
 }
 
 fn is_layer(home: &Home, name: &str) -> bool {
@@ -86,7 +77,7 @@ fn four_at_once(engine: &Engine) -> Verdict {
     require(same, "four pulls at once", "one root filesystem", paths.join("; "))?;
     let asked = shelf.asked(&format!("GET blobs/{}", image.layer(0)));
     equal("four pulls at once", "requests for the layer", 1, asked)?;
-    is_sound(&home)
+    home.is_sound()
 }
 
 fn shared_layer(engine: &Engine) -> Verdict {
@@ -108,29 +99,7 @@ fn shared_layer(engine: &Engine) -> Verdict {
     }
     let asked = shelf.asked(&format!("GET blobs/{}", images[0].layer(0)));
     equal("two pulls at once", "requests for the common layer", 1, asked)?;
-    is_sound(&home)
-}
-
-/// Requires that every blob is what its name says, that every name leads to a whole image, and that
-/// there is a root filesystem for no other.
-fn is_sound(home: &Home) -> Verdict {
-    let blobs = home.layout().join("blobs/sha256");
-    let read = |name: &str| fs::read(blobs.join(name.trim_start_matches("sha256:")));
-    for name in blobs_of(home)? {
-        equal("what is in the store", "a blob's digest", name.clone(), digest(&read(&name)?))?;
-    }
-    let index = fs::read_to_string(home.layout().join("index.json")).unwrap_or("{}".into());
-    let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let name_of = |value: &Value| value["digest"].as_str().unwrap_or("no digest").to_string();
-    for entry in list(&parse(index.as_bytes())["manifests"]) {
-        let manifest = parse(&read(&name_of(&entry))?);
-        for part in list(&manifest["layers"]).iter().chain([&manifest["config"]]) {
-            let is_there = read(&name_of(part)).is_ok();
-            require(is_there, "what is in the store", "all of an image", name_of(part))?;
-        }
-    }
-    Ok(())
+    home.is_sound()
 }
 
 fn killed_at_any_moment(engine: &Engine) -> Verdict {
@@ -148,12 +117,12 @@ fn killed_at_any_moment(engine: &Engine) -> Verdict {
         thread::sleep(time * tenth / 10);
         pull.kill()?;
         pull.wait()?;
-        is_sound(&home)?;
+        home.is_sound()?;
         let seen = Tree::of(&home.pulled(&[&shelf.name()])?)?;
         let differences = expected.differences(&seen);
         let tried = "pull, killed once, and then not";
         require(differences.is_empty(), tried, "the image as it should be", differences)?;
-        is_sound(&home)?;
+        home.is_sound()?;
     }
     Ok(())
 }
@@ -180,7 +149,7 @@ fn killed_amid_a_blob(engine: &Engine) -> Verdict {
     home.pulled(&[&shelf.name()])?;
     let asked = shelf.asked(&format!("GET blobs/{} from 60000", image.layer(0)));
     equal("pull, after a killed one", "requests for the rest", 1, asked)?;
-    is_sound(&home)
+    home.is_sound()
 }
 
 fn skopeo_reads_it(engine: &Engine) -> Verdict {
