@@ -140,8 +140,9 @@ impl Store {
             digest::require(format_args!("a blob of {size} bytes"), digest, &seen)
         });
         if let Err(error) = received.map_err(|error| error.name_full(&path)) {
-            // What was cut off is for the next pull to complete. What is wrong is of no use.
-            if file.metadata().is_ok_and(|metadata| metadata.len() >= *size) {
+            // What was cut off is for the next pull to complete. Nothing, or what is wrong, is of no
+            // use.
+            if file.metadata().is_ok_and(|there| !(1..*size).contains(&there.len())) {
                 let _ = fs::remove_file(&path);
             }
             return Err(error);

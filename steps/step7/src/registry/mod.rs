@@ -18,7 +18,7 @@ mod transport;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use shared::Error;
 
@@ -27,6 +27,7 @@ use self::body::Break;
 use self::failure::Failure;
 use self::refusal::{is_web_page, media_type, refusal};
 pub use self::retry::Patience;
+use self::retry::may_pass;
 use self::token::Authority;
 use self::transport::{Answer, Request, Transport, is_loopback};
 use crate::digest::Digest;
@@ -118,6 +119,10 @@ impl Registry {
         let answer = self
             .ask(Method::HEAD, &format!("manifests/{tag}"), &accept())
             .map_err(|failure| self.cannot_get(tag, failure))?;
+        if may_pass(answer.status) {
+            // It has been asked as often as makes sense.
+            return Err(self.cannot_get(tag, self.refused(answer)));
+        }
         if answer.status != StatusCode::OK {
             return Ok(None);
         }
@@ -161,6 +166,11 @@ impl Registry {
                 }
             }
         };
+        if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|how| *how != "identity") {
+            let encoding = shown(&String::from_utf8_lossy(encoding.as_bytes()));
+            let cause = format!("{host} sends it compressed ({encoding}), and was not asked to");
+            return Err(Failure::other(cause));
+        }
         if is_web_page(&headers, &bytes) {
             let cause = "answers a web page, not a manifest: it may be no registry";
             return Err(Failure::other(format!("{host} {cause}")));
