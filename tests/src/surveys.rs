@@ -10,10 +10,14 @@ use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY, LAST_STAGE, fixture, set
 
 mod attacks;
 mod calls;
-mod faults;
 mod deaths;
+mod faults;
+mod images;
 mod isolation;
 mod load;
+mod measured;
+mod outside;
+mod registries;
 
 /// The first step that has --memory, --cpus and --pids.
 const FIRST_WITH_LIMITS: u8 = 6;
@@ -68,6 +72,18 @@ pub const ALL: &[Survey] = &[
         promise: "a hundred containers at once, and a thousand in a row",
         run: load::run,
         sample: Some(load::sample),
+    },
+    Survey {
+        name: "images",
+        promise: "what becomes of hostile and odd images, and that nothing outside them changes",
+        run: images::run,
+        sample: Some(images::sample),
+    },
+    Survey {
+        name: "registries",
+        promise: "what comes of hostile registries: no pull hangs, and each says why it failed",
+        run: registries::run,
+        sample: Some(registries::sample),
     },
 ];
 

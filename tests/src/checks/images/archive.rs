@@ -1,10 +1,13 @@
 //! Layers: tar archives with every oddity that there is.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
+
+use super::image::name;
 
 /// A tar archive in the making.
 pub struct Archive(Builder<Vec<u8>>);
@@ -50,22 +53,7 @@ impl Archive {
             let records = item.pax.iter().copied();
             self.0.append_pax_extensions(records).expect("memory takes it");
         }
-        let mut header = Header::new_ustar();
-        let fill = |field: &mut [u8], text: &str| {
-            let count = text.len().min(field.len());
-            field[..count].copy_from_slice(&text.as_bytes()[..count]);
-        };
-        fill(&mut header.as_old_mut().name, name);
-        fill(&mut header.as_old_mut().linkname, item.link);
-        header.set_entry_type(item.kind);
-        header.set_mode(item.mode);
-        header.set_uid(item.owner.0);
-        header.set_gid(item.owner.1);
-        header.set_mtime(item.mtime);
-        header.set_size(item.content.len() as u64);
-        header.set_device_major(item.device.0).expect("it is a ustar header");
-        header.set_device_minor(item.device.1).expect("it is a ustar header");
-        header.set_cksum();
+        let header = header(name, &item);
         self.0.append(&header, item.content).expect("memory takes it");
         self
     }
@@ -103,6 +91,58 @@ impl Archive {
     /// Gives the archive to fill by the tar crate's own means, from files say.
     pub fn builder(&mut self) -> &mut Builder<Vec<u8>> {
         &mut self.0
+    }
+}
+
+/// An entry's header. What does not fit into a field is cut off.
+pub fn header(name: &str, item: &Item) -> Header {
+    let mut header = Header::new_ustar();
+    let fill = |field: &mut [u8], text: &str| {
+        let count = text.len().min(field.len());
+        field[..count].copy_from_slice(&text.as_bytes()[..count]);
+    };
+    fill(&mut header.as_old_mut().name, name);
+    fill(&mut header.as_old_mut().linkname, item.link);
+    header.set_entry_type(item.kind);
+    header.set_mode(item.mode);
+    header.set_uid(item.owner.0);
+    header.set_gid(item.owner.1);
+    header.set_mtime(item.mtime);
+    header.set_size(item.content.len() as u64);
+    header.set_device_major(item.device.0).expect("it is a ustar header");
+    header.set_device_minor(item.device.1).expect("it is a ustar header");
+    header.set_cksum();
+    header
+}
+
+/// A layer that is compressed while it is made, for one that is too large for memory.
+pub struct Packing {
+    hash: Sha256,
+    gzip: GzEncoder<Vec<u8>>,
+}
+
+impl Packing {
+    /// Nothing yet.
+    pub fn begin() -> Packing {
+        let gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        Packing { hash: Sha256::new(), gzip }
+    }
+
+    /// The compressed bytes, and the digest of the others.
+    pub fn end(self) -> (Vec<u8>, String) {
+        (self.gzip.finish().expect("memory takes it"), name(&self.hash.finalize()))
+    }
+}
+
+impl Write for Packing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.gzip.write(bytes)?;
+        self.hash.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.gzip.flush()
     }
 }
 

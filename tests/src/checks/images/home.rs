@@ -91,6 +91,11 @@ impl<'a> Home<'a> {
         self.at_home(self.engine.subcommand(words))
     }
 
+    /// `run` with an image and what follows it.
+    pub fn image(&self, name: &str, args: &[&str]) -> Command {
+        self.at_home(self.engine.image(&[], name, args))
+    }
+
     /// Pulls, and gives the root filesystem, whose path is all that is printed.
     pub fn pulled(&self, args: &[&str]) -> Result<PathBuf, Failure> {
         Home::rootfs(&Outcome::of(self.pull(args), b"")?)

@@ -23,7 +23,11 @@ pub struct Image {
 
 /// What a blob is called.
 pub fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
+    name(&Sha256::digest(bytes))
+}
+
+/// The same from the hash.
+pub fn name(hash: &[u8]) -> String {
     "sha256:".to_string() + &hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
 }
 

@@ -7,6 +7,7 @@ pub mod registry;
 pub mod shelf;
 pub mod tokens;
 pub mod tree;
+pub mod umoci;
 
 pub use archive::{Archive, Item};
 pub use home::Home;

@@ -100,7 +100,28 @@ impl Shelf {
         self.put_document(tag, INDEX, index.to_string().into_bytes());
     }
 
-    fn put_image(&self, image: &Image) {
+    /// Offers an image, and keeps it: a large one need not be in memory twice.
+    pub fn put(&self, image: Image) {
+        let (name, document) = (image.digest(), image.document());
+        let config = image.config.to_string().into_bytes();
+        let kind = || "application/octet-stream".to_string();
+        let mut contents = self.contents();
+        for (name, bytes) in image.blobs.into_iter().chain([(digest(&config), config)]) {
+            contents.things.insert(format!("blobs/{name}"), (kind(), bytes));
+        }
+        for name in ["latest", &name] {
+            let thing = (MANIFEST.to_string(), document.clone());
+            contents.things.insert(format!("manifests/{name}"), thing);
+        }
+    }
+
+    /// Gives everything away that it has.
+    pub fn close(&self) {
+        *self.contents() = Contents::default();
+    }
+
+    /// Offers the parts of an image without a name for it.
+    pub fn put_image(&self, image: &Image) {
         let mut contents = self.contents();
         for (name, bytes) in image.all_blobs() {
             let kind = "application/octet-stream".to_string();

@@ -10,11 +10,10 @@ use tar::EntryType;
 
 use super::super::engine::{Engine, Outcome};
 use super::super::failure::{Failure, Verdict, require};
-use super::super::images::home::PLACE;
 use super::super::images::registry::push;
+use super::super::images::umoci::by_umoci;
 use super::super::images::{Archive, Home, Image, Item, Registry, Shelf, Tree};
 use super::super::stage5::on_changed_machine;
-use super::pulling::umoci;
 
 promises! { stage 7:
     odd_layers_plain "odd layers, not compressed: the root filesystem is umoci's, entry by entry"
@@ -168,24 +167,6 @@ fn changes_back() -> Archive {
         )
         .file("etc/hard", "a file of its own")
         .symlink("sticky", "setgid")
-}
-
-/// What umoci makes of an image.
-fn by_umoci(image: &Image, name: &str) -> Result<Tree, Failure> {
-    let layout = Path::new(PLACE).join(format!("{name}-layout"));
-    let rootfs = Path::new(PLACE).join(format!("{name}-rootfs"));
-    // From an earlier run in this VM.
-    for directory in [&layout, &rootfs] {
-        let _ = fs::remove_dir_all(directory);
-    }
-    image.write(&layout)?;
-    let source = format!("{}:image", layout.display());
-    umoci(&["raw", "unpack", "--image", &source, &rootfs.display().to_string()])?;
-    let tree = Tree::of(&rootfs)?;
-    for directory in [&layout, &rootfs] {
-        fs::remove_dir_all(directory)?;
-    }
-    Ok(tree)
 }
 
 /// The odd layers as umoci unpacks them.

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
 
 use super::super::engine::{Engine, Outcome};
@@ -10,6 +9,7 @@ use super::super::failure::{Failure, Verdict, equal, require};
 use super::super::fixture::ROOTFS;
 use super::super::images::home::PLACE;
 use super::super::images::registry::push_layout;
+use super::super::images::umoci::umoci;
 use super::super::images::{Archive, Home, Image, Registry, Shelf};
 use super::super::terminal::Terminal;
 
@@ -44,13 +44,6 @@ pub fn busybox() -> Result<String, Failure> {
     };
     PUSHED.get_or_init(make).clone()?;
     Ok(format!("{}/busybox", Registry::open()?))
-}
-
-/// Runs umoci to its end.
-pub fn umoci(args: &[&str]) -> Verdict {
-    let mut umoci = Command::new("/usr/bin/umoci");
-    umoci.args(args);
-    Outcome::of(umoci, b"")?.ends_with(0).map(drop)
 }
 
 /// An image of one layer with one file.

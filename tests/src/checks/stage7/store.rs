@@ -10,9 +10,10 @@ use super::super::engine::{Engine, Outcome, patience, wait};
 use super::super::failure::{Failure, Verdict, equal, require};
 use super::super::images::image::digest;
 use super::super::images::registry::{push, stored_blob};
+use super::super::images::umoci::umoci;
 use super::super::images::{Archive, Home, Image, Registry, Shelf, Tree};
 use super::super::running::within;
-use super::pulling::{small, umoci};
+use super::pulling::small;
 
 promises! { stage 7:
     second_pull by one "a second pull of an image downloads no blob"

@@ -1,0 +1,287 @@
+//! Bodies that are too long, too short, too slow, or another's.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::answers::small;
+use super::liar::{Liar, Request, answer, endless, endless_chunks, honest};
+use super::{Case, Registry, Within};
+use crate::checks::failure::{Failure, require};
+use crate::checks::images::image::MANIFEST;
+use crate::checks::images::{Archive, Image};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A registry with an image whose layer has 1 MiB, that does this to who asks for the layer: gets
+/// the request, the layer's bytes, and where to write.
+fn layer(
+    lie: fn(&Request, &[u8], &mut std::net::TcpStream) -> io::Result<()>,
+) -> Result<Registry, Failure> {
+    let text: String = (0..150_000).map(|number| format!("{number:06}\n")).collect();
+    let image = Image::of(&[Archive::begin().file("text", &text[..1 << 20]).end()]);
+    let liar = Liar::start(move |request, stream| match request.is_for_layer(&image) {
+        true => lie(request, &image.blobs[0].1, stream),
+        false => honest(&image, request, stream),
+    })?;
+    Ok(Registry::of(&liar))
+}
+
+/// A registry that does this to who asks for a manifest.
+fn manifest(
+    lie: fn(&Request, &mut std::net::TcpStream) -> io::Result<()>,
+) -> Result<Registry, Failure> {
+    Ok(Registry::of(&Liar::start(lie)?))
+}
+
+/// Sends so many bytes from where the client wants to go on, and breaks the connection.
+fn cut(
+    request: &Request,
+    bytes: &[u8],
+    stream: &mut std::net::TcpStream,
+    most: usize,
+) -> io::Result<()> {
+    let start = request.start();
+    let status = match start {
+        0 => "200 OK".to_string(),
+        _ => format!(
+            "206 Partial Content\r\nContent-Range: bytes {start}-{}/{}",
+            bytes.len() - 1,
+            bytes.len()
+        ),
+    };
+    let rest = &bytes[start..];
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", rest.len())?;
+    stream.write_all(&rest[..most.min(rest.len())])?;
+    Err(io::ErrorKind::ConnectionReset.into())
+}
+
+fn head() -> String {
+    format!("200 OK\r\nContent-Type: {MANIFEST}")
+}
+
+pub fn cases() -> Vec<Case> {
+    let case =
+        |what, within, refused, start| Case { what, within, refused, has_login: false, start };
+    let mut all = vec![
+        case(
+            "sends a byte of its manifest each second",
+            Within::TwoMinutes,
+            Some("too slow"),
+            || {
+                manifest(|_, stream| {
+                    write!(stream, "HTTP/1.1 {}\r\nContent-Length: 600\r\n\r\n", head())?;
+                    endless(stream, b" ", SECOND)
+                })
+            },
+        ),
+        case("sends a manifest of 100 MB", Within::NoTime, Some("more than 4194304 bytes"), || {
+            manifest(|_, stream| {
+                write!(stream, "HTTP/1.1 {}\r\nContent-Length: 100000000\r\n\r\n", head())?;
+                endless(stream, &[b' '; 65_536], Duration::ZERO)
+            })
+        }),
+        case(
+            "sends a manifest in chunks without end",
+            Within::NoTime,
+            Some("more than 4194304 bytes"),
+            || manifest(|_, stream| endless_chunks(stream, &[b' '; 65_536], Duration::ZERO)),
+        ),
+        case(
+            "sends less of its manifest than its Content-Length says",
+            Within::NoTime,
+            Some("cannot get"),
+            || {
+                manifest(|_, stream| {
+                    write!(stream, "HTTP/1.1 {}\r\nContent-Length: 600\r\n\r\n{{", head())?;
+                    Err(io::ErrorKind::ConnectionReset.into())
+                })
+            },
+        ),
+        case(
+            "sends more of its manifest than its Content-Length says",
+            Within::NoTime,
+            Some("the manifest is wrong"),
+            || {
+                manifest(|request, stream| {
+                    answer(request, stream, &head(), &small().document()[..100])?;
+                    stream.write_all(&small().document()[100..])
+                })
+            },
+        ),
+        case("has two Content-Lengths", Within::NoTime, Some("cannot get"), || {
+            manifest(|request, stream| {
+                answer(
+                    request,
+                    stream,
+                    &format!("{}\r\nContent-Length: 5", head()),
+                    &small().document(),
+                )
+            })
+        }),
+    ];
+    all.extend(layers());
+    all
+}
+
+fn layers() -> Vec<Case> {
+    let case =
+        |what, within, refused, start| Case { what, within, refused, has_login: false, start };
+    vec![
+        case("breaks the connection every 64 KiB of a layer", Within::NoTime, None, || {
+            layer(|request, bytes, stream| cut(request, bytes, stream, 65_536))
+        }),
+        case("breaks it every 100 bytes", Within::NoTime, Some("lost at byte"), || {
+            layer(|request, bytes, stream| cut(request, bytes, stream, 100))
+        }),
+        case(
+            "breaks it every 64 KiB, and always begins anew",
+            Within::NoTime,
+            Some("lost at byte"),
+            || {
+                layer(|_, bytes, stream| {
+                    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len())?;
+                    stream.write_all(&bytes[..65_536])?;
+                    Err(io::ErrorKind::ConnectionReset.into())
+                })
+            },
+        ),
+        case(
+            "goes on with another part than was asked for, and says so",
+            Within::NoTime,
+            Some("sends another part"),
+            || {
+                layer(|request, bytes, stream| match request.start() {
+                    0 => cut(request, bytes, stream, 65_536),
+                    _ => answer(
+                        request,
+                        stream,
+                        "206 Partial Content\r\nContent-Range: bytes 0-99/1048576",
+                        &bytes[..100],
+                    ),
+                })
+            },
+        ),
+        case(
+            "goes on with another part, and says that it is the right one",
+            Within::NoTime,
+            Some("is not what it should be"),
+            || {
+                layer(|request, bytes, stream| match request.start() {
+                    0 => cut(request, bytes, stream, 65_536),
+                    start => {
+                        let (last, all) = (bytes.len() - 1, bytes.len());
+                        let head = format!(
+                            "206 Partial Content\r\nContent-Range: bytes {start}-{last}/{all}"
+                        );
+                        answer(request, stream, &head, &bytes[..all - start])
+                    }
+                })
+            },
+        ),
+        case(
+            "says that a layer is longer than the manifest does",
+            Within::NoTime,
+            Some("bytes instead of"),
+            || {
+                layer(|_, bytes, stream| {
+                    write!(
+                        stream,
+                        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+                        bytes.len() + 1
+                    )?;
+                    stream.write_all(bytes)
+                })
+            },
+        ),
+        case("says that it is shorter", Within::NoTime, Some("bytes instead of"), || {
+            layer(|request, bytes, stream| answer(request, stream, "200 OK", &bytes[1..]))
+        }),
+        case(
+            "sends a layer in chunks without end",
+            Within::NoTime,
+            Some("it sends more than"),
+            || layer(|_, _, stream| endless_chunks(stream, &[b' '; 65_536], Duration::ZERO)),
+        ),
+        case("sends a byte of a layer each second", Within::TwoMinutes, Some("too slow"), || {
+            layer(|_, _, stream| endless_chunks(stream, b" ", SECOND))
+        }),
+        case(
+            "stops in the middle of a layer, and keeps the connection",
+            Within::TwoMinutes,
+            Some("lost at byte"),
+            || {
+                layer(|request, bytes, stream| {
+                    let start = request.start();
+                    let _ = cut(request, bytes, stream, if start == 0 { 65_536 } else { 0 });
+                    endless(stream, b"", SECOND)
+                })
+            },
+        ),
+        case(
+            "sends a layer that nobody has compressed as compressed (Content-Encoding)",
+            Within::NoTime,
+            None,
+            || {
+                layer(|request, bytes, stream| {
+                    answer(request, stream, "200 OK\r\nContent-Encoding: gzip", bytes)
+                })
+            },
+        ),
+        case(
+            "has a layer with one byte changed",
+            Within::NoTime,
+            Some("is not what it should be"),
+            || {
+                layer(|request, bytes, stream| {
+                    let mut bytes = bytes.to_vec();
+                    bytes[1000] ^= 1;
+                    answer(request, stream, "200 OK", &bytes)
+                })
+            },
+        ),
+        case(
+            "has a layer for who asks first, and then says that it has none",
+            Within::NoTime,
+            Some("404"),
+            || {
+                layer(|request, bytes, stream| match request.start() {
+                    0 => cut(request, bytes, stream, 65_536),
+                    _ => answer(request, stream, "404 Not Found", b""),
+                })
+            },
+        ),
+        Case {
+            refused: None,
+            ..case(
+                "knows no ranges: after a break it begins anew, and then sends all",
+                Within::NoTime,
+                None,
+                || {
+                    let image =
+                        Image::of(&[Archive::begin().file("text", &"x".repeat(200_000)).end()]);
+                    let liar = Liar::start({
+                        let image = image.clone();
+                        let is_first = std::sync::atomic::AtomicBool::new(true);
+                        move |request, stream| match request.is_for_layer(&image) {
+                            true if is_first.swap(false, std::sync::atomic::Ordering::Relaxed) => {
+                                cut(request, &image.blobs[0].1, stream, 65_536)
+                            }
+                            true => answer(request, stream, "200 OK", &image.blobs[0].1),
+                            false => honest(&image, request, stream),
+                        }
+                    })?;
+                    let seen = liar.clone();
+                    Ok(Registry::of(&liar).then(move || {
+                        let log = seen.log().join("; ");
+                        require(
+                            log.matches(image.layer(0)).count() == 2,
+                            "pull",
+                            "two requests",
+                            log,
+                        )
+                    }))
+                },
+            )
+        },
+    ]
+}
