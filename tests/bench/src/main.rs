@@ -32,6 +32,10 @@ struct Options {
     #[arg(long, conflicts_with = "short")]
     record: bool,
 
+    /// How often each does the work, if not as often as the row says
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+
     /// An empty folder to work in
     #[arg(long, hide = true)]
     scratch: PathBuf,
@@ -92,6 +96,7 @@ fn run(options: &Options) -> Result<bool, String> {
             continue;
         }
         let rounds = if options.short { row.short_rounds } else { row.rounds };
+        let rounds = options.rounds.map_or(rounds, usize::from);
         let figures = Measured::measure(row, rounds, &bench)?;
         print!("{}", figures.text());
         measured.push(figures);

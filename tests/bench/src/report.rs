@@ -239,3 +239,40 @@ fn short(value: f64) -> String {
         _ => format!("{value:.0}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(bar: Bar, ours: f64, theirs: f64) -> Measured {
+        let sample = |wall: f64| vec![Sample { wall, ..Sample::default() }; 3];
+        let samples = [("ours", sample(ours)), ("theirs", sample(theirs))];
+        Measured {
+            name: "row".into(),
+            work: "some work".into(),
+            rounds: 3,
+            machine: None,
+            contenders: samples.iter().map(|(name, samples)| Figures::of(name, samples)).collect(),
+            bars: vec![Outcome::of(&bar, &samples)],
+            failed: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_a_ratio_twice_its_bar_is_far_off() {
+        let ratio =
+            |ours| row(Bar::Ratio { ours: "ours", theirs: "theirs", at_most: 1.5 }, ours, 10.0);
+        assert!(ratio(15.0).text().contains("1.50 (1.50–1.50)  reached"));
+        assert!(ratio(29.0).text().contains("MISSED by 93 %"), "{}", ratio(29.0).text());
+        assert!(!ratio(29.0).is_far_off());
+        assert!(ratio(30.0).is_far_off());
+        let time = row(Bar::Time { ours: "ours", at_most: 1.0 }, 1000.0, 1.0);
+        assert!(!time.is_far_off(), "an absolute time says more of the machine");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_reached() {
+        let absent = row(Bar::Ratio { ours: "ours", theirs: "nobody", at_most: 1.0 }, 1.0, 1.0);
+        assert!(absent.text().contains("not measured"), "{}", absent.text());
+    }
+}
