@@ -9,6 +9,7 @@
 //!     {{#table isolation WHAT IT SAYS}}  the same for a snapshot that is a table
 //!     {{#calls}}                       the system calls of this chapter; on another page all of them
 //!     {{#plumbing}}                    the calls that no chapter is about
+//!     {{#bench start-8}}               figures of `./just bench`; without a name, what was to be reached
 //!
 //! and drawings: a code block of the kind `svgbob`, with what it shows in words after that; and transcripts: a code
 //! block of the kind `console`, whose commands a check types, with words for that (tests/src/transcripts has them).
@@ -22,6 +23,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mdbook_preprocessor::book::{Book, Chapter};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
+use crate::bench::Bench;
 use crate::drawing;
 use crate::explained;
 use crate::highlight::escape;
@@ -74,6 +76,7 @@ impl Directives {
                     ("calls", Some(step)) => explained::of_chapter(step, &chapter.content),
                     ("calls", None) => Ok(explained::of_book()),
                     ("plumbing", _) => Ok(explained::plumbing()),
+                    ("bench", _) => Bench::read(&self.checkout).map(|bench| bench.bars()),
                     _ => self.html(step, directive, &more),
                 };
                 out += &html.with_context(|| format!("in {{{{#{directive}}}}}"))?;
@@ -101,6 +104,9 @@ impl Directives {
         if let Some(words) = directive.strip_prefix("table ") {
             let (name, about) = words.trim().split_once(' ').context("it needs words")?;
             return table::html(about, &self.snapshot(name)?);
+        }
+        if let Some(name) = directive.strip_prefix("bench ") {
+            return Bench::read(&self.checkout)?.row(name.trim());
         }
         let number = step.context("only a step's chapter, stepN.md, can show code")?;
         let step = self.sources.step(number)?;

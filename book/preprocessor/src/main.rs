@@ -1,6 +1,7 @@
 //! Builds the book from book/src. Code and output in it come from the steps and from the checks'
 //! snapshots, by name: a name that is not there, or not only once, is an error.
 
+mod bench;
 mod coverage;
 mod directives;
 mod drawing;
