@@ -109,14 +109,18 @@ fn map_caller(job: &Job) -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("0 {} 1", job.gid))
 }
 
-/// # Safety
-/// None but that it changes the mounts: the caller is in a mount namespace of its own.
-unsafe fn mount_all(root: &CStr) -> bool {
-    let mount = |from: &CStr, to: &CStr, kind: &CStr, flags, data: &CStr| unsafe {
-        libc::mount(from.as_ptr(), to.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) == 0
+/// Mounts what step 4 mounts. Only for a mount namespace of its own: it changes the mounts.
+fn mount_all(root: &CStr) -> bool {
+    let mount = |from: &CStr, to: &CStr, kind: &CStr, flags, data: &CStr| {
+        // SAFETY: strings that end with NUL, and live longer than the call.
+        let result = unsafe {
+            libc::mount(from.as_ptr(), to.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast())
+        };
+        result == 0
     };
     let strict = libc::MS_NOSUID | libc::MS_NOEXEC | libc::MS_NODEV;
     let bind = |from: &CStr, to: &CStr| mount(from, to, c"", libc::MS_BIND | libc::MS_REC, c"");
+    // SAFETY: the calls take numbers and strings, which end with NUL and live longer than the call.
     unsafe {
         mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"")
             && bind(root, root)
