@@ -39,6 +39,8 @@ fn table(at_once: u32, in_a_row: u32) -> Result<String, Failure> {
         let engine = engine(LAST_STAGE, caller)?;
         let image = samples::offer_once("load", || (serde_json::Value::Null, None))?;
         Outcome::of(engine.subcommand(["pull", "-q", &image]), b"")?.ends_with(0)?;
+        // The first container of all makes the place for the others.
+        one(&engine, &image, 0)?;
         let name = format!("{caller:?}").to_lowercase();
         all_at_once(&engine, &image, at_once)?;
         text += &format!("| {at_once} at once | {name} | each its own | nothing | | as before |\n");
