@@ -100,7 +100,7 @@ pub fn cases() -> Vec<Case> {
         case(
             "sends more of its manifest than its Content-Length says",
             Within::NoTime,
-            Some("the manifest is wrong"),
+            Some("is wrong: EOF"),
             || {
                 manifest(|request, stream| {
                     answer(request, stream, &head(), &small().document()[..100])?;
