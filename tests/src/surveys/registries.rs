@@ -54,11 +54,12 @@ impl Within {
         })
     }
 
+    /// The bound, as the book shows it.
     fn shown(self) -> &'static str {
         match self {
-            Within::NoTime => "at once",
-            Within::AMinute => "a minute",
-            Within::TwoMinutes => "two minutes",
+            Within::NoTime => "a minute",
+            Within::AMinute => "two minutes",
+            Within::TwoMinutes => "four minutes",
         }
     }
 }
