@@ -127,9 +127,10 @@ fn unpack(
     let layers = found.manifest.layers.iter().zip(&found.config.rootfs.diff_ids);
     for ((layer, diff_id), arrival) in layers.zip(arrivals) {
         arrival.recv().map_err(|_| Error::new("a download has died"))??;
-        let blob = store.blob(&layer.digest);
-        report += unpacker.apply(partial, &blob, layer.compression()?, diff_id, space)?;
+        let places = store.places(&layer.digest);
+        report += unpacker.apply(partial, places, layer.compression()?, diff_id, space)?;
     }
+    store.settle(found.manifest.layers.iter().map(|layer| &layer.digest))?;
     unpacker.finish(partial, &store.rootfs(&found.descriptor.digest))?;
     Ok(report)
 }

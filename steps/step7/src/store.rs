@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::syncfs;
 use serde_json::{Map, Value, json};
 use shared::{Error, Explain};
 
@@ -113,8 +114,15 @@ impl Store {
         self.replace(&self.blob(&Digest::of(bytes)), bytes)
     }
 
-    /// Keeps a blob unless it is there. `open` gives its bytes from some place on: what an earlier
-    /// pull has left half-done is not asked for again.
+    /// Where a blob can be read that was received: only one of these is there. It moves from the first
+    /// to the second, so look in this order.
+    pub fn places(&self, digest: &Digest) -> [PathBuf; 2] {
+        [self.partial(&digest.hex()), self.blob(digest)]
+    }
+
+    /// Gets a blob unless it is there, and checks it. `open` gives its bytes from some place on: what
+    /// an earlier pull has left half-done is not asked for again. Its bytes are not on the disk yet:
+    /// see [`Store::settle`].
     ///
     /// `tell` hears how many bytes there are so far. False: there was nothing to do.
     pub fn receive<R: Read>(
@@ -147,7 +155,24 @@ impl Store {
             }
             return Err(error);
         }
-        self.put(&file, &path, &self.blob(digest)).map(|()| true)
+        Ok(true)
+    }
+
+    /// Moves received blobs to their places. All their bytes go to the disk first, at once: an fsync
+    /// for each would take longer than to unpack them, where layers are small.
+    pub fn settle<'a>(&self, digests: impl Iterator<Item = &'a Digest>) -> Result<(), Error> {
+        let layout = self.layout();
+        let directory = File::open(&layout).explain(format_args!("open {layout:?}"))?;
+        syncfs(&directory).explain("syncfs the store")?;
+        for digest in digests {
+            let _ours = self.lock(&digest.hex())?;
+            let [from, to] = self.places(digest);
+            // Another pull, or a layer that is there twice, may have been faster.
+            if !to.exists() {
+                fs::rename(&from, &to).explain(format_args!("rename {from:?} to {to:?}"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes a file that is never seen half-written.

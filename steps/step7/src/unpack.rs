@@ -30,25 +30,19 @@ use crate::layer::{self, Compression, Owners, Report, Root, Terms};
 #[derive(Serialize, Deserialize)]
 enum Order {
     /// Make an empty directory, whatever there was before.
-    Begin {
-        root: PathBuf,
-    },
+    Begin { root: PathBuf },
     Apply {
         root: PathBuf,
-        blob: PathBuf,
+        /// It is moved from the first to the second.
+        places: [PathBuf; 2],
         compression: Compression,
         diff_id: Digest,
         max: u64,
     },
     /// Everything is there: move it to its place.
-    Finish {
-        root: PathBuf,
-        place: PathBuf,
-    },
+    Finish { root: PathBuf, place: PathBuf },
     /// Something went wrong: remove it.
-    Discard {
-        root: PathBuf,
-    },
+    Discard { root: PathBuf },
 }
 
 /// The engine's end of the line.
@@ -87,17 +81,17 @@ impl Unpacker {
         self.order(&Order::Begin { root: root.into() }).map(drop)
     }
 
-    /// Applies a layer to it.
+    /// Applies a layer to it, whose blob is in one of two places.
     pub fn apply(
         &mut self,
         root: &Path,
-        blob: &Path,
+        places: [PathBuf; 2],
         compression: Compression,
         diff_id: &Digest,
         max: u64,
     ) -> Result<Report, Error> {
-        let (root, blob, diff_id) = (root.into(), blob.into(), diff_id.clone());
-        self.order(&Order::Apply { root, blob, compression, diff_id, max })
+        let (root, diff_id) = (root.into(), diff_id.clone());
+        self.order(&Order::Apply { root, places, compression, diff_id, max })
     }
 
     /// Moves it, finished, to its place.
@@ -152,8 +146,9 @@ fn follow(order: Order) -> Result<Report, Error> {
             let made = DirBuilder::new().mode(0o755).create(&root);
             made.explain(format_args!("make the directory {root:?}"))?;
         }
-        Order::Apply { root, blob, compression, diff_id, max } => {
-            let file = File::open(&blob).explain(format_args!("open {blob:?}"))?;
+        Order::Apply { root, places: [first, second], compression, diff_id, max } => {
+            let file = File::open(first).or_else(|_| File::open(&second));
+            let file = file.explain(format_args!("open {second:?}"))?;
             let terms = Terms { owners: owners(), max_inflated: max };
             let applied = layer::apply(file, compression, &Root::open(&root)?, &diff_id, &terms);
             return applied.map_err(|error| error.name_full(&root));
