@@ -125,7 +125,8 @@ pub fn again(bench: &Bench) -> Result<Vec<Contender>, String> {
     let mut step7 = bench.program("step7");
     step7.env("SLIPWAY_HOME", &home).args(["pull", "--quiet", &name]);
     // The first time, which does not count, both pull all of it.
-    let podman = podman(&bench.path("podman-again"), &name);
+    // It takes no longer path than 50 characters.
+    let podman = podman(&bench.path("again"), &name);
     let counter = server.counter();
     let counted = |mut command: Command| {
         let (log, counter) = (log.clone(), counter.clone());
