@@ -88,11 +88,13 @@ impl Tree {
 
     /// The first few differences, or "" if there are none.
     ///
-    /// A directory that was last changed by who made the tree has a time that says nothing.
+    /// A directory that was last changed by who made the tree has a time that says nothing, as has one
+    /// that no entry describes: umoci gives it 0.
     pub fn differences(&self, other: &Tree) -> String {
         let boot = boot_time();
         let is_same = |expected: &Entry, seen: &Entry| {
-            let is_timeless = expected.kind == libc::S_IFDIR && expected.mtime.0 >= boot;
+            let says_nothing = expected.mtime == (0, 0) || expected.mtime.0 >= boot;
+            let is_timeless = expected.kind == libc::S_IFDIR && says_nothing;
             let mtime = if is_timeless { expected.mtime } else { seen.mtime };
             *expected == Entry { mtime, ..seen.clone() }
         };

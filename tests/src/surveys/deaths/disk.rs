@@ -35,7 +35,7 @@ pub fn pull(engine: &Engine) -> Verdict {
     let large = Image::of(&[bytes().end(), bytes().file("more", "x").end()]);
     let files = Image::of(&[many(0), many(40)]);
     for (options, room, image) in [
-        ("size=3m", "size=64m", &large),
+        ("size=2m", "size=64m", &large),
         // One for each directory, lock and blob of the store, and for some of the image's files.
         ("nr_inodes=60", "nr_inodes=1000", &files),
     ] {
