@@ -111,7 +111,7 @@ impl Bench {
     }
 }
 
-/// Dots on a logarithmic scale, each with a line that half of its runs lie on. Ours are coloured.
+/// Dots on a logarithmic scale, each with a line that half of its runs lie on. Ours are filled.
 fn picture(row: &Value) -> Result<String> {
     let who = list(&row["contenders"]);
     ensure!(!who.is_empty(), "nobody was measured");
@@ -131,7 +131,7 @@ fn picture(row: &Value) -> Result<String> {
         let label = if ms >= 1000.0 { format!("{} s", ms / 1000.0) } else { format!("{ms} ms") };
         let _ = writeln!(
             svg,
-            "<path d=\"M{x:.1} 0V{:.0}\" stroke=\"currentColor\" opacity=\"0.25\"/>\
+            "<path d=\"M{x:.1} 0V{:.0}\" stroke=\"currentColor\" stroke-dasharray=\"1 5\"/>\
              <text x=\"{x:.1}\" y=\"{:.0}\" text-anchor=\"middle\" font-size=\"12\">{label}</text>",
             height - LINE + 4.0,
             height - 8.0
@@ -147,11 +147,11 @@ fn picture(row: &Value) -> Result<String> {
             place(number(&wall["high"])),
         );
         let is_ours = name.contains("step ");
-        let colour = if is_ours { "var(--links)" } else { "currentColor" };
+        let fill = if is_ours { "currentColor" } else { "none" };
         let _ = writeln!(
             svg,
-            "<g style=\"fill: {colour}; stroke: {colour}\"><path d=\"M{low:.1} {y}H{high:.1}\" stroke-width=\"3\" opacity=\"0.5\"/>\
-             <circle cx=\"{middle:.1}\" cy=\"{y}\" r=\"5\"/></g>\
+            "<path d=\"M{low:.1} {y}H{high:.1}\" stroke=\"currentColor\"/>\
+             <circle cx=\"{middle:.1}\" cy=\"{y}\" r=\"5\" fill=\"{fill}\" stroke=\"currentColor\" stroke-width=\"2\"/>\
              <text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text><text x=\"{:.0}\" y=\"{:.0}\">{} ms</text>",
             NAMES - 12.0,
             y + 5.0,
