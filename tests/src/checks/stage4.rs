@@ -359,6 +359,8 @@ fn debian_job_control(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
     let name = engine.typed_start();
     terminal.enter(&format!("{name} --rootfs /debian bash --norc --noprofile -i"))?;
+    // What is typed before bash reads is echoed twice.
+    terminal.wait_for("# ")?;
     terminal.enter("PS1=in''side: ; echo pid=$$")?;
     terminal.wait_for("pid=1\r\n")?;
     terminal.wait_for("inside:")?;
