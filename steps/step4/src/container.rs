@@ -47,14 +47,14 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         }
         ForkResult::Parent { child } => {
             drop(childs_end);
-            wait_for_exec(engines_end);
+            wait_for_exec(&engines_end);
             signals::supervise(child, pid1::pass_on)
         }
     }
 }
 
 /// Returns when the child has become the command, or has failed: exec and exit close its end.
-fn wait_for_exec(mut child: UnixStream) {
+fn wait_for_exec(mut child: &UnixStream) {
     // Signals wait meanwhile. Sent now, to a PID 1 that has no handlers yet, they would be lost.
     // However this ends, nobody holds the other end any more.
     let _ = io::copy(&mut child, &mut io::sink());

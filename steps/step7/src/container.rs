@@ -14,7 +14,7 @@ use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::socket::{MsgFlags, send};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, execvp, sethostname};
 use shared::{Error, Explain};
 use step1::signals;
@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         ForkResult::Parent { child } => {
             drop(childs_end);
             release(child, options.userns, &engines_end)?;
-            wait_for_exec(engines_end);
+            wait_for_exec(&engines_end);
             let status = signals::supervise(child, pid1::pass_on)?;
             cgroup.map_or(Ok(status), |cgroup| cgroup.end(&options.limits, status))
         }
@@ -70,10 +70,17 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 /// Gives the child its ids, then the word to go on. Without them it is nobody, and waits.
 fn release(child: Pid, userns: Userns, line: &UnixStream) -> Result<(), Error> {
     let released = userns::map_ids(child, userns).and_then(|()| tell(line));
-    released.inspect_err(|_| {
-        // It must not go on, nor outlive us, and what went wrong is for the engine to tell.
+    released.or_else(|error| {
+        // It must not go on, nor outlive us.
         let _ = kill(child, Signal::SIGKILL);
-        let _ = waitpid(child, None);
+        match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+            // It had ended before, and has said why: `supervise` will tell.
+            Ok(WaitStatus::Exited(..)) => Ok(()),
+            _ => {
+                let _ = waitpid(child, None);
+                Err(error)
+            }
+        }
     })
 }
 
@@ -87,7 +94,7 @@ fn tell(line: &UnixStream) -> Result<(), Error> {
 }
 
 /// Returns when the child has become the command, or has failed: exec and exit close its end.
-fn wait_for_exec(mut child: UnixStream) {
+fn wait_for_exec(mut child: &UnixStream) {
     // Signals wait meanwhile. Sent now, to a PID 1 that has no handlers yet, they would be lost.
     // However this ends, nobody holds the other end any more.
     let _ = io::copy(&mut child, &mut io::sink());

@@ -16,7 +16,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::socket::{MsgFlags, recv, send};
 use nix::sys::stat::{Mode, umask};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, chdir, execvp, sethostname};
 use shared::{Error, Explain};
 use step1::signals;
@@ -73,7 +73,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         ForkResult::Parent { child } => {
             drop(childs_end);
             release(child, options.userns, &mut layer, &engines_end)?;
-            wait_for_exec(engines_end);
+            wait_for_exec(&engines_end);
             let status = signals::supervise(child, pid1::pass_on)?;
             cgroup.map_or(Ok(status), |cgroup| cgroup.end(&options.limits, status))
         }
@@ -84,10 +84,17 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 fn release(child: Pid, userns: Userns, layer: &mut Layer, line: &UnixStream) -> Result<(), Error> {
     let mapped = layer.belongs_to(child).and_then(|()| userns::map_ids(child, userns));
     let released = mapped.and_then(|()| tell(line));
-    released.inspect_err(|_| {
-        // It must not go on, nor outlive us, and what went wrong is for the engine to tell.
+    released.or_else(|error| {
+        // It must not go on, nor outlive us.
         let _ = kill(child, Signal::SIGKILL);
-        let _ = waitpid(child, None);
+        match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+            // It had ended before, and has said why: `supervise` will tell.
+            Ok(WaitStatus::Exited(..)) => Ok(()),
+            _ => {
+                let _ = waitpid(child, None);
+                Err(error)
+            }
+        }
     })
 }
 
@@ -101,7 +108,7 @@ fn tell(line: &UnixStream) -> Result<(), Error> {
 }
 
 /// Returns when the child has become the command, or has failed: exec and exit close its end.
-fn wait_for_exec(mut child: UnixStream) {
+fn wait_for_exec(mut child: &UnixStream) {
     // Signals wait meanwhile. Sent now, to a PID 1 that has no handlers yet, they would be lost.
     // However this ends, nobody holds the other end any more.
     let _ = io::copy(&mut child, &mut io::sink());
