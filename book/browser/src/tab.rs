@@ -148,10 +148,10 @@ impl Tab {
         let fault = match event["method"].as_str().unwrap_or_default() {
             "Network.requestWillBeSent" => {
                 let url = text(&about["request"]["url"]);
-                // On a busy machine the last page from the earlier place is still loading its icon.
-                let places =
-                    [Some("data:".into()), Some(self.base.clone()), self.earlier_base.clone()];
-                let is_ours = places.iter().flatten().any(|place| url.starts_with(place));
+                let is_in = |place: &str| url.starts_with(place);
+                let is_ours = is_in(&self.base)
+                    || is_in("data:")
+                    || self.earlier_base.as_deref().is_some_and(is_in);
                 let fault = (!is_ours).then(|| format!("asks for {url}, which is not in the book"));
                 self.requests.insert(text(&about["requestId"]), url);
                 fault

@@ -163,7 +163,7 @@ impl Store {
     pub fn settle<'a>(&self, digests: impl Iterator<Item = &'a Digest>) -> Result<(), Error> {
         let layout = self.layout();
         let directory = File::open(&layout).explain(format_args!("open {layout:?}"))?;
-        syncfs(&directory).explain("syncfs the store")?;
+        syncfs(&directory).explain(format_args!("syncfs {layout:?}"))?;
         for digest in digests {
             let _ours = self.lock(&digest.hex())?;
             let [from, to] = self.places(digest);

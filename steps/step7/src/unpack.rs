@@ -6,7 +6,6 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
@@ -17,7 +16,7 @@ use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{ForkResult, geteuid};
+use nix::unistd::{ForkResult, geteuid, syncfs};
 use serde::{Deserialize, Serialize};
 use shared::{Error, Explain};
 use step2::clone::{clone3, in_new};
@@ -156,9 +155,7 @@ fn follow(order: Order) -> Result<Report, Error> {
         Order::Finish { root, place } => {
             // The files first, then the name: after a crash it must not stand for less.
             let directory = File::open(&root).explain(format_args!("open {root:?}"))?;
-            // SAFETY: the file is open.
-            let result = unsafe { libc::syncfs(directory.as_raw_fd()) };
-            nix::errno::Errno::result(result).explain(format_args!("syncfs {root:?}"))?;
+            syncfs(&directory).explain(format_args!("syncfs {root:?}"))?;
             fs::rename(&root, &place).explain(format_args!("rename {root:?} to {place:?}"))?;
         }
         Order::Discard { root } if root.exists() => layer::remove(&root)?,

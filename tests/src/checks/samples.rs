@@ -154,6 +154,34 @@ pub fn make_store(caller: Caller) -> io::Result<()> {
     own(&store, caller)
 }
 
+/// A layer with a file of each kind that an ordinary user can make.
+pub fn one_of_each() -> Archive {
+    let attribute: &[(&str, &[u8])] = &[("SCHILY.xattr.user.note", b"a note")];
+    Archive::begin()
+        .directory("etc", 0o755)
+        .add("etc/note", Item { content: b"a file", pax: attribute, ..Item::default() })
+        .hardlink("etc/same", "etc/note")
+        .symlink("etc/link", "note")
+        .add("etc/pipe", pipe())
+}
+
+/// A layer with an /etc/passwd of 1 GiB.
+pub fn huge_passwd() -> Archive {
+    // As GNU tar writes a file that is one hole but for its last byte (its manual, "PAX Format,
+    // Version 1.0").
+    let mut content = b"1\n1073741823\n1\n".to_vec();
+    content.resize(512, 0);
+    content.push(b'x');
+    let pax: &[(&str, &[u8])] = &[
+        ("GNU.sparse.major", b"1"),
+        ("GNU.sparse.minor", b"0"),
+        ("GNU.sparse.name", b"etc/passwd"),
+        ("GNU.sparse.realsize", b"1073741824"),
+    ];
+    let item = Item { content: &content, pax, ..Item::default() };
+    Archive::begin().add("etc/GNUSparseFile.0/passwd", item)
+}
+
 /// A file that is a pipe.
 pub fn pipe() -> Item<'static> {
     Item { kind: EntryType::Fifo, ..Item::default() }

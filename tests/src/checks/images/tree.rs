@@ -88,12 +88,13 @@ impl Tree {
 
     /// The first few differences, or "" if there are none.
     ///
-    /// A directory that was last changed by who made the tree has a time that says nothing, as has one
-    /// that no entry describes: umoci gives it 0.
+    /// A directory that was last changed by who made the tree has a time that says nothing; so has the
+    /// root where no entry describes it, to which umoci gives 0.
     pub fn differences(&self, other: &Tree) -> String {
         let boot = boot_time();
-        let is_same = |expected: &Entry, seen: &Entry| {
-            let says_nothing = expected.mtime == (0, 0) || expected.mtime.0 >= boot;
+        let is_same = |path: &Path, expected: &Entry, seen: &Entry| {
+            let is_undescribed = path.as_os_str().is_empty() && expected.mtime == (0, 0);
+            let says_nothing = is_undescribed || expected.mtime.0 >= boot;
             let is_timeless = expected.kind == libc::S_IFDIR && says_nothing;
             let mtime = if is_timeless { expected.mtime } else { seen.mtime };
             *expected == Entry { mtime, ..seen.clone() }
@@ -102,7 +103,7 @@ impl Tree {
         for (path, expected) in &self.0 {
             match other.0.get(path) {
                 None => all.push(format!("{path:?} is missing")),
-                Some(seen) if !is_same(expected, seen) => {
+                Some(seen) if !is_same(path, expected, seen) => {
                     all.push(format!("{path:?} is {seen}, not {expected}"))
                 }
                 Some(_) => {}

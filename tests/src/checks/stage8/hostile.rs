@@ -54,19 +54,7 @@ fn passwd_is_no_file(engine: &Engine) -> Verdict {
 }
 
 fn passwd_is_huge(engine: &Engine) -> Verdict {
-    // As GNU tar writes a file that is one hole but for its last byte (its manual, "PAX Format,
-    // Version 1.0").
-    let mut content = b"1\n1073741823\n1\n".to_vec();
-    content.resize(512, 0);
-    content.push(b'x');
-    let pax: &[(&str, &[u8])] = &[
-        ("GNU.sparse.major", b"1"),
-        ("GNU.sparse.minor", b"0"),
-        ("GNU.sparse.name", b"etc/passwd"),
-        ("GNU.sparse.realsize", b"1073741824"),
-    ];
-    let item = Item { content: &content, pax, ..Item::default() };
-    let layer = Archive::begin().add("etc/GNUSparseFile.0/passwd", item);
+    let layer = samples::huge_passwd();
     let image = samples::offer_tiny("passwd-huge", json!({ "User": "ada" }), Some(layer))?;
     is_refused(engine, &image, &["/etc/passwd", "4 MiB"])
 }

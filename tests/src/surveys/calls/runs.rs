@@ -15,9 +15,8 @@ use serde_json::Value;
 use super::super::engine;
 use crate::checks::engine::{Outcome, memory_file, text};
 use crate::checks::failure::{Failure, require};
-use crate::checks::images::{Archive, Item};
 use crate::checks::running::{Running, eventually};
-use crate::checks::samples::{self, pipe};
+use crate::checks::samples;
 use crate::checks::terminal::Terminal;
 use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY};
 use crate::trace::{Call, own_calls};
@@ -167,13 +166,6 @@ fn prefix() -> io::Result<String> {
 
 /// An image with two small layers; in the second there is one of each kind.
 fn image() -> Result<String, Failure> {
-    let attribute: &[(&str, &[u8])] = &[("SCHILY.xattr.user.note", b"a note")];
-    let layer = Archive::begin()
-        .directory("etc", 0o755)
-        .add("etc/note", Item { content: b"a file", pax: attribute, ..Item::default() })
-        .hardlink("etc/same", "etc/note")
-        .symlink("etc/link", "note")
-        .add("etc/pipe", pipe())
-        .file("etc/.wh.group", "");
+    let layer = samples::one_of_each().file("etc/.wh.group", "");
     samples::offer_tiny("calls", Value::Null, Some(layer))
 }

@@ -17,8 +17,7 @@ use crate::checks::engine::{Outcome, memory_file, text};
 use crate::checks::failure::{Failure, require};
 use crate::checks::fixture::own;
 use crate::checks::images::home::PLACE;
-use crate::checks::images::{Archive, Item};
-use crate::checks::samples::{self, pipe};
+use crate::checks::samples;
 use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY, LAST_STAGE};
 use crate::surveys::engine;
 use crate::trace::own_calls;
@@ -202,14 +201,7 @@ const STORE: &str = "/scratch/checks/faults";
 /// same.
 fn image() -> Result<OsString, Failure> {
     debug_assert!(STORE.starts_with(PLACE));
-    let attribute: &[(&str, &[u8])] = &[("SCHILY.xattr.user.note", b"a note")];
-    let layer = Archive::begin()
-        .directory("etc", 0o755)
-        .add("etc/note", Item { content: b"a file", pax: attribute, ..Item::default() })
-        .hardlink("etc/same", "etc/note")
-        .symlink("etc/link", "note")
-        .add("etc/pipe", pipe())
-        .file("etc/link", "another")
-        .directory("implied/below", 0o755);
+    let layer =
+        samples::one_of_each().file("etc/link", "another").directory("implied/below", 0o755);
     Ok(samples::offer_alone("faults", Value::Null, layer)?.into())
 }

@@ -178,18 +178,7 @@ fn files() -> Vec<Case> {
             "/etc/passwd has 1 GiB",
             Refused("4 MiB"),
             || hello(json!({ "User": "ada" })),
-            || {
-                let mut content = b"1\n1073741823\n1\n".to_vec();
-                content.resize(512, 0);
-                content.push(b'x');
-                let pax: &[(&str, &[u8])] = &[
-                    ("GNU.sparse.major", b"1"),
-                    ("GNU.sparse.minor", b"0"),
-                    ("GNU.sparse.name", b"etc/passwd"),
-                    ("GNU.sparse.realsize", b"1073741824"),
-                ];
-                Archive::begin().add("x", Item { content: &content, pax, ..Item::default() })
-            },
+            samples::huge_passwd,
         ),
         sample(
             "/etc/group is garbage of 1 MiB",

@@ -29,6 +29,13 @@ macro_rules! always {
     };
 }
 
+/// A registry that answers every request with this status line, and header lines after it.
+macro_rules! says {
+    ($head:literal) => {
+        always!(|request, stream| answer(request, stream, $head, b""))
+    };
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 
 pub fn cases() -> Vec<Case> {
@@ -105,27 +112,18 @@ fn silence(case: Make) -> Vec<Case> {
 
 fn statuses(case: Make) -> Vec<Case> {
     vec![
-        case(
-            "is busy for ever (429)",
-            Within::AMinute,
-            "429",
-            always!(|request, stream| { answer(request, stream, "429 Too Many Requests", b"") }),
-        ),
+        case("is busy for ever (429)", Within::AMinute, "429", says!("429 Too Many Requests")),
         case(
             "is busy until tomorrow (429, Retry-After)",
             Within::NoTime,
             "429",
-            always!(|request, stream| {
-                answer(request, stream, "429 Too Many Requests\r\nRetry-After: 86400", b"")
-            }),
+            says!("429 Too Many Requests\r\nRetry-After: 86400"),
         ),
         case(
             "is broken for ever (500)",
             Within::AMinute,
             "500",
-            always!(|request, stream| {
-                answer(request, stream, "500 Internal Server Error", b"")
-            }),
+            says!("500 Internal Server Error"),
         ),
         case(
             "has no such image, and says so without end",
@@ -145,18 +143,8 @@ fn statuses(case: Make) -> Vec<Case> {
                 answer(request, stream, "403 Forbidden", body)
             }),
         ),
-        case(
-            "answers with a status that nobody knows",
-            Within::NoTime,
-            "999",
-            always!(|request, stream| { answer(request, stream, "999 What", b"") }),
-        ),
-        case(
-            "answers “304 Not Modified”",
-            Within::NoTime,
-            "304",
-            always!(|request, stream| { answer(request, stream, "304 Not Modified", b"") }),
-        ),
+        case("answers with a status that nobody knows", Within::NoTime, "999", says!("999 What")),
+        case("answers “304 Not Modified”", Within::NoTime, "304", says!("304 Not Modified")),
     ]
 }
 
@@ -166,33 +154,25 @@ fn redirects(case: Make) -> Vec<Case> {
             "leads round and round",
             Within::NoTime,
             "leads round and round",
-            always!(|request, stream| {
-                answer(request, stream, "302 Found\r\nLocation: /again", b"")
-            }),
+            says!("302 Found\r\nLocation: /again"),
         ),
         case(
             "leads to another machine without TLS",
             Within::NoTime,
             "is not https",
-            always!(|request, stream| {
-                answer(request, stream, "302 Found\r\nLocation: http://192.0.2.1/v2/", b"")
-            }),
+            says!("302 Found\r\nLocation: http://192.0.2.1/v2/"),
         ),
         case(
             "leads to a file of the caller's",
             Within::NoTime,
             "is not https",
-            always!(|request, stream| {
-                answer(request, stream, "302 Found\r\nLocation: file:///etc/passwd", b"")
-            }),
+            says!("302 Found\r\nLocation: file:///etc/passwd"),
         ),
         case(
             "leads to a place that is none",
             Within::NoTime,
             "leads to",
-            always!(|request, stream| {
-                answer(request, stream, "302 Found\r\nLocation: http://", b"")
-            }),
+            says!("302 Found\r\nLocation: http://"),
         ),
         Case {
             refused: None,
