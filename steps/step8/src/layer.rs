@@ -73,8 +73,10 @@ impl Layer {
         let below = |path: &Path| path.strip_prefix(&self.home).unwrap_or(path).to_owned();
         let (image, own) = (below(&self.image), below(&self.directory));
         let (image, own) = (image.display(), own.display());
+        let layers = format!("lowerdir={image},upperdir={own}/upper,workdir={own}/work");
         // userxattr: the file system's notes are attributes that an ordinary user may write.
-        let options = format!("userxattr,lowerdir={image},upperdir={own}/upper,workdir={own}/work");
+        // volatile: no change goes to the disk for its own sake, for it goes with the container.
+        let options = format!("userxattr,volatile,{layers}");
         let rootfs = self.directory.join("rootfs");
         mount_new("overlay", &rootfs, MsFlags::empty(), &options).map_err(|error| {
             error
