@@ -34,8 +34,10 @@ need() {
         sudo=sudo
     fi
     echo "$program: installing ${packages[*]} ($sudo${sudo:+ }apt-get)" >&2
-    # The lists of packages may be missing or older than the mirror: the second try has new ones.
-    $sudo $install >/dev/null 2>&1 </dev/null || { $sudo apt-get update && $sudo $install; } >/dev/null 2>&1 </dev/null ||
+    # The lists of packages may be missing or older than the mirror: the second try has new ones. Another script of ours, or
+    # the machine's daily update, may be installing: apt-get waits for it.
+    local patient="$sudo $install -o DPkg::Lock::Timeout=300"
+    $patient >/dev/null 2>&1 </dev/null || { $sudo apt-get update && $patient; } >/dev/null 2>&1 </dev/null ||
         fail "could not install ${packages[*]}; see: $sudo${sudo:+ }$install"
 }
 
