@@ -96,16 +96,21 @@ pub fn pull(options: &Options) -> Result<Image, Error> {
     let platform = options.platform.clone().unwrap_or_else(Platform::here);
     let source = Source { store: &store, registry: &registry };
     let found = source.resolve(&options.image, &platform)?;
-    let rootfs = store.rootfs(&found.descriptor.digest);
-    let _ours = store.lock(&format!("{}.rootfs", found.descriptor.digest.hex()))?;
-    if !rootfs.exists() {
-        let partial = store.partial(&format!("{}.rootfs", found.descriptor.digest.hex()));
-        let unpacked = unpack(&store, &registry, &progress, &mut unpacker, &found, &partial);
-        // The blobs that are whole stay, but half a root filesystem is of no use.
-        progress.lost(&unpacked.inspect_err(|_| unpacker.discard(&partial))?);
-    }
+    let digest = &found.descriptor.digest;
+    let rootfs = store.rootfs(digest);
+    let _ours = store.lock(&format!("{}.rootfs", digest.hex()))?;
     for document in &found.documents {
         store.keep(document)?;
+    }
+    if store.is_doubtful(digest)? {
+        unpacker.discard(&rootfs)?;
+    }
+    if !rootfs.exists() {
+        let partial = store.partial(&format!("{}.rootfs", digest.hex()));
+        let unpacked = unpack(&store, &registry, &progress, &mut unpacker, &found, &partial);
+        // The blobs that are whole stay, but half a root filesystem is of no use. If it cannot be
+        // removed, the next pull of this image begins with that.
+        progress.lost(&unpacked.inspect_err(|_| _ = unpacker.discard(&partial))?);
     }
     store.name(&options.image.to_string(), &found.descriptor)?;
     Ok(Image { manifest: found.descriptor, config: found.config, rootfs })
@@ -130,8 +135,11 @@ fn unpack(
         let places = store.places(&layer.digest);
         report += unpacker.apply(partial, places, layer.compression()?, diff_id, space)?;
     }
-    store.settle(found.manifest.layers.iter().map(|layer| &layer.digest))?;
-    unpacker.finish(partial, &store.rootfs(&found.descriptor.digest))?;
+    let (digest, layers) = (&found.descriptor.digest, found.manifest.layers.iter());
+    let digests = layers.map(|layer| &layer.digest);
+    store.note_unsynced(digest, digests.clone())?;
+    store.place(digests)?;
+    unpacker.finish(partial, &store.rootfs(digest))?;
     Ok(report)
 }
 
@@ -139,6 +147,9 @@ fn unpack(
 pub fn stored(name: &Reference) -> Result<Option<Image>, Error> {
     let store = Store::open(home::directory()?)?;
     let Some(descriptor) = store.find(&name.to_string())? else { return Ok(None) };
+    if store.is_doubtful(&descriptor.digest)? {
+        return Ok(None);
+    }
     let rootfs = store.rootfs(&descriptor.digest);
     let Some(bytes) = store.document(&descriptor.digest)? else { return Ok(None) };
     let Document::Manifest(manifest) = manifest::parse(&bytes, &descriptor.media_type)? else {
@@ -206,11 +217,14 @@ impl Source<'_> {
         Ok(Found { descriptor, manifest, config, documents })
     }
 
-    /// What the name itself stands for. A tag may have moved, so the registry is asked.
+    /// What the name itself stands for. A tag may have moved, so the registry is asked, unless it is
+    /// for something that has to be mended: that may need nothing that is not here.
     fn first(&self, image: &Reference) -> Result<(Vec<u8>, String), Error> {
-        let digest = match &image.digest {
-            Some(digest) => Some(digest.clone()),
-            None => self.registry.head(&image.tag_or_digest())?,
+        let known = self.store.find(&image.to_string())?.map(|descriptor| descriptor.digest);
+        let digest = match (&image.digest, known) {
+            (Some(digest), _) => Some(digest.clone()),
+            (None, Some(known)) if self.store.is_doubtful(&known)? => Some(known),
+            (None, _) => self.registry.head(&image.tag_or_digest())?,
         };
         if let Some(digest) = &digest
             && let Some(bytes) = self.store.document(digest)?

@@ -1,8 +1,9 @@
 //! Where images are kept: an OCI image layout, and the root filesystems unpacked from it.
 //!
 //! Whatever is in its final place is whole: it was written elsewhere, checked, and renamed. So a
-//! pull that is killed leaves nothing that the next one could mistake for an image. The layout is
-//! the specification's ("Image Layout"), so that skopeo, umoci and podman can read it.
+//! pull that is killed leaves nothing that the next one could mistake for an image. (What a power cut
+//! may leave is for module `unsynced`.) The layout is the specification's ("Image Layout"), so that
+//! skopeo, umoci and podman can read it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,7 +11,6 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::syncfs;
 use serde_json::{Map, Value, json};
 use shared::{Error, Explain};
 
@@ -47,15 +47,17 @@ impl Store {
     /// set-user-ID programs of root, which nobody should find.
     pub fn open(home: PathBuf) -> Result<Store, Error> {
         let store = Store { home };
-        for directory in [store.blobs(), store.home.join("partial"), store.home.join("rootfs")] {
+        let own = ["partial", "rootfs", "unsynced"].map(|name| store.home.join(name));
+        for directory in [store.blobs()].iter().chain(&own) {
             let mut builder = DirBuilder::new();
-            let made = builder.recursive(true).mode(0o700).create(&directory);
+            let made = builder.recursive(true).mode(0o700).create(directory);
             made.explain(format_args!("make the directory {directory:?}"))?;
         }
         let layout = store.layout().join("oci-layout");
         if !layout.exists() {
             store.replace(&layout, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         }
+        store.settle()?;
         Ok(store)
     }
 
@@ -64,8 +66,14 @@ impl Store {
         self.home.join("images")
     }
 
-    fn blobs(&self) -> PathBuf {
+    /// Where the layout has its blobs.
+    pub fn blobs(&self) -> PathBuf {
         self.layout().join("blobs/sha256")
+    }
+
+    /// Where the notes are of images that may not be on the disk.
+    pub fn unsynced(&self) -> PathBuf {
+        self.home.join("unsynced")
     }
 
     /// Where a blob is, or will be.
@@ -121,49 +129,60 @@ impl Store {
     }
 
     /// Gets a blob unless it is there, and checks it. `open` gives its bytes from some place on: what
-    /// an earlier pull has left half-done is not asked for again. Its bytes are not on the disk yet:
-    /// see [`Store::settle`].
+    /// an earlier pull has left half-done is not asked for again. It is in `partial` then, until
+    /// [`Store::place`].
     ///
     /// `tell` hears how many bytes there are so far. False: there was nothing to do.
     pub fn receive<R: Read>(
         &self,
         descriptor: &Descriptor,
-        open: impl FnOnce(u64) -> Result<R, Error>,
+        open: impl Fn(u64) -> Result<R, Error>,
         tell: impl Fn(u64),
     ) -> Result<bool, Error> {
-        let Descriptor { digest, size, .. } = descriptor;
-        let _ours = self.lock(&digest.hex())?;
-        if self.blob(digest).exists() {
+        let _ours = self.lock(&descriptor.digest.hex())?;
+        if self.blob(&descriptor.digest).exists() {
             return Ok(false);
         }
-        let path = self.partial(&digest.hex());
+        let path = self.partial(&descriptor.digest.hex());
+        let was_begun = path.exists();
+        let mut received = self.complete(&path, descriptor, &open, &tell);
+        if received.is_err() && was_begun && !path.exists() {
+            // What was there was wrong, as after a power cut: it is gone, so all of it once more.
+            received = self.complete(&path, descriptor, &open, &tell);
+        }
+        received.map(|()| true)
+    }
+
+    /// Appends to a file what is missing of a blob, and checks all of it.
+    fn complete<R: Read>(
+        &self,
+        path: &Path,
+        descriptor: &Descriptor,
+        open: impl Fn(u64) -> Result<R, Error>,
+        tell: impl Fn(u64),
+    ) -> Result<(), Error> {
+        let Descriptor { digest, size, .. } = descriptor;
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)
             .append(true)
             .mode(0o600)
-            .open(&path)
+            .open(path)
             .explain(format_args!("open {path:?}"))?;
-        let received = complete(&mut file, *size, open, tell).and_then(|seen| {
+        let received = append_rest(&mut file, *size, open, tell).and_then(|seen| {
             digest::require(format_args!("a blob of {size} bytes"), digest, &seen)
         });
-        if let Err(error) = received.map_err(|error| error.name_full(&path)) {
+        received.map_err(|error| error.name_full(path)).inspect_err(|_| {
             // What was cut off is for the next pull to complete. Nothing, or what is wrong, is of no
             // use.
             if file.metadata().is_ok_and(|there| !(1..*size).contains(&there.len())) {
-                let _ = fs::remove_file(&path);
+                let _ = fs::remove_file(path);
             }
-            return Err(error);
-        }
-        Ok(true)
+        })
     }
 
-    /// Moves received blobs to their places. All their bytes go to the disk first, at once: an fsync
-    /// for each would take longer than to unpack them, where layers are small.
-    pub fn settle<'a>(&self, digests: impl Iterator<Item = &'a Digest>) -> Result<(), Error> {
-        let layout = self.layout();
-        let directory = File::open(&layout).explain(format_args!("open {layout:?}"))?;
-        syncfs(&directory).explain(format_args!("syncfs {layout:?}"))?;
+    /// Moves received blobs to their places.
+    pub fn place<'a>(&self, digests: impl Iterator<Item = &'a Digest>) -> Result<(), Error> {
         for digest in digests {
             let _ours = self.lock(&digest.hex())?;
             let [from, to] = self.places(digest);
@@ -176,7 +195,7 @@ impl Store {
     }
 
     /// Writes a file that is never seen half-written.
-    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    pub fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // One at a time, so by one name: what a killed one has left, the next one writes anew.
         let _ours = self.lock(&name)?;
@@ -229,7 +248,7 @@ impl Store {
 }
 
 /// Appends to `file` what is missing of `size` bytes, and gives the digest of all of it.
-fn complete<R: Read>(
+fn append_rest<R: Read>(
     file: &mut File,
     size: u64,
     open: impl FnOnce(u64) -> Result<R, Error>,

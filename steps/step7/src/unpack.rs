@@ -16,7 +16,7 @@ use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{ForkResult, geteuid, syncfs};
+use nix::unistd::{ForkResult, geteuid};
 use serde::{Deserialize, Serialize};
 use shared::{Error, Explain};
 use step2::clone::{clone3, in_new};
@@ -40,7 +40,7 @@ enum Order {
     },
     /// Everything is there: move it to its place.
     Finish { root: PathBuf, place: PathBuf },
-    /// Something went wrong: remove it.
+    /// Remove it: something went wrong.
     Discard { root: PathBuf },
 }
 
@@ -98,9 +98,9 @@ impl Unpacker {
         self.order(&Order::Finish { root: root.into(), place: place.into() }).map(drop)
     }
 
-    /// Removes it. If that fails, the next pull of this image begins with it.
-    pub fn discard(&mut self, root: &Path) {
-        let _ = self.order(&Order::Discard { root: root.into() });
+    /// Removes it, if it is there.
+    pub fn discard(&mut self, root: &Path) -> Result<(), Error> {
+        self.order(&Order::Discard { root: root.into() }).map(drop)
     }
 
     fn order(&mut self, order: &Order) -> Result<Report, Error> {
@@ -153,9 +153,6 @@ fn follow(order: Order) -> Result<Report, Error> {
             return applied.map_err(|error| error.name_full(&root));
         }
         Order::Finish { root, place } => {
-            // The files first, then the name: after a crash it must not stand for less.
-            let directory = File::open(&root).explain(format_args!("open {root:?}"))?;
-            syncfs(&directory).explain(format_args!("syncfs {root:?}"))?;
             fs::rename(&root, &place).explain(format_args!("rename {root:?} to {place:?}"))?;
         }
         Order::Discard { root } if root.exists() => layer::remove(&root)?,

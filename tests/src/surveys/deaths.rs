@@ -10,6 +10,7 @@ use crate::checks::failure::{Failure, require};
 use crate::checks::{Caller, LAST_STAGE, draw};
 
 mod disk;
+mod power;
 mod pulls;
 mod runs;
 
@@ -39,6 +40,9 @@ fn table(kills: u32) -> Result<String, Failure> {
         let times = &kills.to_string();
         pulls::killed(&engine, kills)?;
         row(["`pull` killed", times, "no process, no half image", "the image, whole"]);
+        let tenth = (kills / 10).max(1);
+        power::lost(&engine, tenth)?;
+        row(["`pull`, and a power cut", &tenth.to_string(), "no half image", "the image, whole"]);
         runs::killed(&engine, kills)?;
         row(["`run` killed", times, "no process", "nothing"]);
         let fifth = (kills / 5).max(1);

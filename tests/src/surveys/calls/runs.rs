@@ -133,9 +133,10 @@ impl Runs {
         Ok(own_calls(&text(&log)?))
     }
 
-    /// An image with a bit of everything, from a registry.
+    /// An image with a bit of everything, from a registry, after another was pulled.
     fn pull(&self) -> Result<Vec<Call>, Failure> {
         let image = image()?;
+        samples::leave_old_note(&samples::store(Caller::Root), Caller::Root)?;
         self.traced([self.engine.binary.as_os_str(), "pull".as_ref(), image.as_ref()])
     }
 

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::checks::engine::{Engine, Outcome};
+use crate::checks::engine::{Caller, Engine, Outcome};
 use crate::checks::failure::{Failure, Verdict, equal, require};
 use crate::checks::fixture::own;
 use crate::checks::images::home::PLACE;
@@ -21,6 +21,69 @@ impl Drop for Mounted<'_> {
     fn drop(&mut self) {
         let _ = umount2(self.0, MntFlags::MNT_DETACH);
     }
+}
+
+/// A file that is a disk with an ext4 on it, mounted. Dropped, all of it is gone.
+pub struct Disk<'a> {
+    file: PathBuf,
+    _mounted: Mounted<'a>,
+}
+
+impl Disk<'_> {
+    /// Makes one, and mounts it on a directory, which is the caller's then.
+    pub fn new<'a>(
+        name: &str,
+        bytes: u64,
+        mkfs: &[&str],
+        place: &'a Path,
+        caller: Caller,
+    ) -> Result<Disk<'a>, Failure> {
+        let file = Path::new(PLACE).join(name);
+        let _ = fs::remove_file(&file);
+        fs::File::create(&file)?.set_len(bytes)?;
+        let name = file.display().to_string();
+        tool(&[&["/sbin/mkfs.ext4", "-q", "-m", "0"], mkfs, &[&name]].concat())?;
+        let disk = Disk::mount(file, place)?;
+        own(place, caller)?;
+        Ok(disk)
+    }
+
+    /// Mounts a file that is a disk. Nothing goes to it but what somebody waits for.
+    fn mount(file: PathBuf, place: &Path) -> Result<Disk<'_>, Failure> {
+        tool(&["/sbin/modprobe", "loop"])?;
+        let [name, on] = [&file, place].map(|path| path.display().to_string());
+        let has_journal = Outcome::of(dumpe2fs(&name), b"")?.stdout.contains("has_journal");
+        let options = if has_journal { "loop,commit=900" } else { "loop" };
+        tool(&["/bin/mount", "-o", options, &name, &on])?;
+        Ok(Disk { file, _mounted: Mounted(place) })
+    }
+
+    /// The disk as it is at this moment, without what the kernel has not written to it yet, takes its
+    /// place: as if the machine had lost its power, and has come up again.
+    pub fn lose_power(self, place: &Path) -> Result<Disk<'_>, Failure> {
+        let copy = self.file.with_extension("copy");
+        fs::copy(&self.file, &copy)?;
+        drop(self);
+        Disk::mount(copy, place)
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+fn dumpe2fs(disk: &str) -> Command {
+    let mut command = Command::new("/sbin/dumpe2fs");
+    command.args(["-h", disk]);
+    command
+}
+
+fn tool(line: &[&str]) -> Verdict {
+    let mut command = Command::new(line[0]);
+    command.args(&line[1..]);
+    Outcome::of(command, b"")?.ends_with(0).map(drop)
 }
 
 const NO_ROOM: &str = "No space left on device";
@@ -75,19 +138,9 @@ pub fn run(engine: &Engine) -> Result<usize, Failure> {
     let image = samples::offer_once("deaths", || (serde_json::Value::Null, None))?;
     let home = Home::new(engine)?;
     let store = home.make_directory("store")?;
-    let disk = Path::new(PLACE).join("disk");
-    let tool = |line: &[&str]| {
-        let mut command = Command::new(line[0]);
-        command.args(&line[1..]);
-        Outcome::of(command, b"")?.ends_with(0).map(drop)
-    };
-    let [disk_name, store_name] = [&disk, &store].map(|path| path.display().to_string());
-    fs::File::create(&disk)?.set_len(24 << 20)?;
-    tool(&["/sbin/modprobe", "loop"])?;
-    tool(&["/sbin/mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", &disk_name])?;
-    tool(&["/bin/mount", "-o", "loop", &disk_name, &store_name])?;
-    let mounted = Mounted(&store);
-    own(&store, engine.caller)?;
+    let store_name = store.display().to_string();
+    let options = ["-O", "^has_journal"];
+    let _disk = Disk::new("disk", 24 << 20, &options, &store, engine.caller)?;
     let rootfs = home.pulled(&[&image])?;
     let before = Tree::of(&rootfs)?;
     let run =
@@ -120,8 +173,5 @@ pub fn run(engine: &Engine) -> Result<usize, Failure> {
     let command = engine.image(&[], &image, &["/bin/sh", "-c", script]);
     Outcome::of(home.at_home(command), b"")?.ends_with(0)?.prints("1\n")?;
     run()?.ends_with(3)?;
-    drop(file);
-    drop(mounted);
-    fs::remove_file(&disk)?;
     Ok(refused)
 }

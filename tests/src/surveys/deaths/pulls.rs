@@ -20,7 +20,7 @@ const PHASES: [&str; 4] = ["nothing there", "fetching", "unpacking", "done"];
 const ONE_IN: u32 = 5;
 
 /// Three layers, each with small files and a large one.
-fn image() -> Image {
+pub fn image() -> Image {
     let layer = |number: u32| {
         let mut archive = Archive::begin().file(&format!("large-{number}"), &"x".repeat(300_000));
         for n in 0..60 {

@@ -136,13 +136,16 @@ fn digests() -> Vec<Case> {
 
 fn manifests() -> Vec<Case> {
     vec![
-        document("a manifest that is no JSON", Refused("the manifest is wrong"), MANIFEST, || {
-            b"{\"layers\": [".to_vec()
-        }),
+        document(
+            "a manifest that is no JSON",
+            Refused("the manifest's layers is wrong"),
+            MANIFEST,
+            || b"{\"layers\": [".to_vec(),
+        ),
         document("a manifest that is a list", Refused("the manifest"), MANIFEST, || b"[]".to_vec()),
         document(
             "a manifest with JSON in JSON, 100,000 levels deep",
-            Refused("the manifest is wrong"),
+            Refused("the manifest's layers[0][0] is wrong"),
             MANIFEST,
             || {
                 format!(
