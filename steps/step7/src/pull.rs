@@ -103,14 +103,13 @@ pub fn pull(options: &Options) -> Result<Image, Error> {
         store.keep(document)?;
     }
     if store.is_doubtful(digest)? {
-        unpacker.discard(&rootfs)?;
+        unpacker.remove(&rootfs)?;
     }
     if !rootfs.exists() {
         let partial = store.partial(&format!("{}.rootfs", digest.hex()));
         let unpacked = unpack(&store, &registry, &progress, &mut unpacker, &found, &partial);
-        // The blobs that are whole stay, but half a root filesystem is of no use. If it cannot be
-        // removed, the next pull of this image begins with that.
-        progress.lost(&unpacked.inspect_err(|_| _ = unpacker.discard(&partial))?);
+        // The blobs that are whole stay, but half a root filesystem is of no use.
+        progress.lost(&unpacked.inspect_err(|_| unpacker.abandon())?);
     }
     store.name(&options.image.to_string(), &found.descriptor)?;
     Ok(Image { manifest: found.descriptor, config: found.config, rootfs })

@@ -5,7 +5,8 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
@@ -40,8 +41,8 @@ enum Order {
     },
     /// Everything is there: move it to its place.
     Finish { root: PathBuf, place: PathBuf },
-    /// Remove it: something went wrong.
-    Discard { root: PathBuf },
+    /// Remove it.
+    Remove { root: PathBuf },
 }
 
 /// The engine's end of the line.
@@ -98,9 +99,15 @@ impl Unpacker {
         self.order(&Order::Finish { root: root.into(), place: place.into() }).map(drop)
     }
 
-    /// Removes it, if it is there.
-    pub fn discard(&mut self, root: &Path) -> Result<(), Error> {
-        self.order(&Order::Discard { root: root.into() }).map(drop)
+    /// Removes one, if it is there.
+    pub fn remove(&mut self, root: &Path) -> Result<(), Error> {
+        self.order(&Order::Remove { root: root.into() }).map(drop)
+    }
+
+    /// Something went wrong: waits until the process has removed what it has not finished, and ended.
+    pub fn abandon(&mut self) {
+        let _ = self.line.get_ref().shutdown(Shutdown::Write);
+        let _ = io::copy(&mut self.line, &mut io::sink());
     }
 
     fn order(&mut self, order: &Order) -> Result<Report, Error> {
@@ -122,10 +129,27 @@ impl Unpacker {
 fn serve(line: &UnixStream) -> Result<(), Error> {
     prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
     umask(Mode::empty());
+    let mut begun = None;
+    let served = follow_all(line, &mut begun);
+    // Half a root filesystem is of no use. If this fails, the next pull of the image begins with it.
+    if let Some(root) = begun {
+        let _ = layer::remove(&root);
+    }
+    served
+}
+
+/// Follows orders until there are no more; notes what it has begun, until that is finished.
+fn follow_all(line: &UnixStream, begun: &mut Option<PathBuf>) -> Result<(), Error> {
     for order in BufReader::new(line).lines() {
         let order = order.explain("hear from the engine")?;
         let order: Order = serde_json::from_str(&order).expect("the engine wrote it");
-        answer(line, &follow(order).map_err(|error| error.to_string()))?;
+        if let Order::Begin { root } = &order {
+            *begun = Some(root.clone());
+        }
+        let is_last = matches!(order, Order::Finish { .. });
+        let followed = follow(order);
+        begun.take_if(|_| is_last && followed.is_ok());
+        answer(line, &followed.map_err(|error| error.to_string()))?;
     }
     Ok(())
 }
@@ -155,8 +179,8 @@ fn follow(order: Order) -> Result<Report, Error> {
         Order::Finish { root, place } => {
             fs::rename(&root, &place).explain(format_args!("rename {root:?} to {place:?}"))?;
         }
-        Order::Discard { root } if root.exists() => layer::remove(&root)?,
-        Order::Discard { .. } => {}
+        Order::Remove { root } if root.exists() => layer::remove(&root)?,
+        Order::Remove { .. } => {}
     }
     Ok(Report::default())
 }

@@ -82,7 +82,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 
 /// Gives the child its ids, then the word to go on. Without them it is nobody, and waits.
 fn release(child: Pid, userns: Userns, layer: &mut Layer, line: &UnixStream) -> Result<(), Error> {
-    let mapped = layer.belongs_to(child).and_then(|()| userns::map_ids(child, userns));
+    let mapped = userns::map_ids(child, userns).and_then(|()| layer.belongs_to(child));
     let released = mapped.and_then(|()| tell(line));
     released.or_else(|error| {
         // It must not go on, nor outlive us.

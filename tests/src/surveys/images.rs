@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::engine;
 use super::measured::{Run, adopt_orphans};
 use super::outside::Outside;
-use crate::checks::engine::Outcome;
+use crate::checks::engine::{Outcome, set_patience};
 use crate::checks::failure::{Failure, Verdict, require};
 use crate::checks::images::home::PLACE;
 use crate::checks::images::image::digest;
@@ -138,6 +138,8 @@ fn put_to_test(cases: &[&Case], caller: Caller, measures: &mut Measures) -> Verd
         let is_run = usize::from(case.runs.is_some());
         let (home, store) = (&homes[is_run], &stores[is_run]);
         let tried = format!("{} ({caller:?})", case.what);
+        // umoci, which is slow, is waited for three times as long.
+        set_patience(if case.is_large { 200 } else { 20 });
         let verdict = try_one(case, caller, home, store, measures);
         let verdict = near.is_unchanged(&tried).and(verdict);
         if let Err(Failure { tried: line, expected, seen }) = verdict {

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -55,14 +56,17 @@ impl<'a> Applier<'a> {
         };
         let path = root::join(above);
         let what = || format!("remove what {:?} hides", entry.name);
-        match whiteout::meaning(&parts).map_err(refuse)? {
+        let meaning = whiteout::meaning(&parts).map_err(refuse)?;
+        if let Meaning::Hide(_) | Meaning::HideAll = meaning {
+            self.leave()?;
+        }
+        match meaning {
             Meaning::Nothing => return Ok(()),
             Meaning::Hide(hidden) => return self.hide(&path, Some(hidden)).explain(what()),
             Meaning::HideAll => return self.hide(&path, None).explain(what()),
             Meaning::File => {}
         }
-        let place =
-            self.go_to(&path).explain(format_args!("enter the directory of {:?}", entry.name))?;
+        let place = self.go_to(&path, entry)?;
         let has_replaced = match entry.kind {
             Kind::Directory => self.make_directory(&place, name, entry)?,
             Kind::Hardlink => self.make_link(&place, name, entry)?,
@@ -71,44 +75,45 @@ impl<'a> Applier<'a> {
         self.place = Some(place);
         if has_replaced {
             // It may have been a symbolic link in the path to this place.
-            self.leave().explain(format_args!("leave the directory of {:?}", entry.name))?;
+            self.leave()?;
         }
         Ok(())
     }
 
     /// Leaves all as it shall be, and says what was lost.
     pub fn finish(mut self) -> Result<Report, Error> {
-        self.leave().explain("leave the last directory")?;
+        self.leave()?;
         Ok(self.report)
     }
 
     /// The directory for an entry, where the last one was or elsewhere.
-    fn go_to(&mut self, path: &OsStr) -> nix::Result<Place> {
+    fn go_to(&mut self, path: &OsStr, entry: &Entry) -> Result<Place, Error> {
         if let Some(place) = self.place.take_if(|place| place.path() == path) {
             return Ok(place);
         }
         self.leave()?;
-        let place = Place::enter_or_make(self.root, path, &mut self.memory)?;
-        place.remember(self.root, &mut self.memory)?;
+        let what = || format!("enter the directory of {:?}", entry.name);
+        let place = Place::enter_or_make(self.root, path, &mut self.memory).explain(what())?;
+        place.remember(self.root, &mut self.memory).explain(what())?;
         Ok(place)
     }
 
-    fn leave(&mut self) -> nix::Result<()> {
-        self.place.take().map_or(Ok(()), Place::leave)
+    fn leave(&mut self) -> Result<(), Error> {
+        let Some(place) = self.place.take() else { return Ok(()) };
+        let path = Path::new("/").join(place.path());
+        place.leave().explain(format_args!("set the time of the directory {path:?}"))
     }
 
     /// The entry for the root directory: `./`.
     fn change_root(&mut self, entry: &Entry) -> Result<(), Error> {
         let itself = OsStr::new(".");
-        self.leave()
-            .and_then(|()| metadata::clear_xattrs(self.root.as_fd(), itself))
-            .explain("change the root directory")?;
+        self.leave()?;
+        metadata::clear_xattrs(self.root.as_fd(), itself).explain("change the root directory")?;
         metadata::set(self.root.as_fd(), itself, entry, self.owners, &mut self.report)
     }
 
     /// A whiteout: removes what was there before this layer, `name` or all. It may be nothing.
     fn hide(&mut self, path: &OsStr, name: Option<&OsStr>) -> io::Result<()> {
-        self.leave()?;
         let place = match Place::enter(self.root, path) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
             result => result?,

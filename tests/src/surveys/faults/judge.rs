@@ -34,9 +34,10 @@ pub fn judge<'a>(
     let Some(status) = ending.status else { return Err("it did not end within 5 s".into()) };
     let seen = || format!("it ended with {status}, and said {:?}", ending.stderr);
     match fault {
-        Fault::Kill => match is_killed(run, at, status, &ending.stderr) {
-            true => Ok(Verdict::Killed),
-            false => Err(seen()),
+        Fault::Kill if is_killed(run, at, status, &ending.stderr) => Ok(Verdict::Killed),
+        Fault::Kill => match known.unnoticed(run.step, run.name(), at) {
+            Some(_) if status.success() && ending.stderr.is_empty() => Ok(Verdict::Killed),
+            _ => Err(seen()),
         },
         Fault::Error(errno) => {
             let told = tells(known, run, at, errno, status, ending);
@@ -61,7 +62,9 @@ fn is_killed(run: &Run, at: &Occurrence, status: ExitStatus, stderr: &str) -> bo
     let by_signal = status.signal() == Some(libc::SIGKILL) && is_engine;
     let by_status = status.code() == Some(128 + libc::SIGKILL);
     let in_words = status.code() == Some(ENGINE_FAILED.into()) && stderr.lines().count() == 1;
-    ((by_signal || by_status) && stderr.is_empty()) || in_words
+    // The child of a killed engine may have time to say why it ends, or to begin with it.
+    let childs_words = format!("step{}: the engine has ended\n", run.step).starts_with(stderr);
+    (by_signal && childs_words) || (by_status && stderr.is_empty()) || in_words
 }
 
 /// The status of an engine that has failed, and one line with call, object and cause.
@@ -108,6 +111,10 @@ fn object(path: &str) -> String {
     if path.contains("/containers/") {
         return "containers".into();
     }
+    // An image's root directory: its name means nothing to anybody, a message names the entry.
+    if path.ends_with(".rootfs") {
+        return String::new();
+    }
     let last = path.rsplit('/').next().unwrap_or_default();
     match last.trim_end_matches(|c: char| c.is_ascii_digit()) {
         "" => last.into(),
@@ -133,6 +140,7 @@ mod tests {
             (r#""/sys/fs/cgroup/slipway-7-122", 0777"#, &["slipway-7-"]),
             (r#""/home/containers/AbCdEf", "user.slipway""#, &["containers", "user.slipway"]),
             (r#"4</proc/7/uid_map>, "1", 1"#, &["1", "uid_map"]),
+            (r#"5</home/partial/77.rootfs>, "etc", 0"#, &["etc"]),
             ("0, []", &[]),
         ] {
             assert_eq!(objects(arguments), expected, "{arguments}");

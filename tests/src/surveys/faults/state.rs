@@ -5,11 +5,18 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::checks::images::image::digest;
 use crate::checks::machine::Machine;
 use crate::checks::running::within;
 
 /// How long the kernel may take to tidy up what has just died.
 const MOMENT: Duration = Duration::from_millis(300);
+
+/// Whether a file is a blob that is what its name says.
+fn is_whole_blob(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    fs::read(path).is_ok_and(|bytes| digest(&bytes) == format!("sha256:{name}"))
+}
 
 /// The machine, and names in a store. Whole blobs and root filesystems may come: they go by their
 /// digests, and are no image before the index says so.
@@ -24,6 +31,7 @@ impl State {
     pub fn now(store: &Path) -> State {
         let folders = ["partial", "containers"].into_iter().flat_map(|folder| {
             let entries = fs::read_dir(store.join(folder)).into_iter().flatten().flatten();
+            let entries = entries.filter(|entry| !is_whole_blob(&entry.path()));
             entries.map(move |entry| format!("{folder}/{}", entry.file_name().to_string_lossy()))
         });
         let index = fs::read_to_string(store.join("images/index.json"));

@@ -64,6 +64,9 @@ pub struct Survived {
     /// What stands on standard error then; without it, nothing does.
     #[serde(default)]
     says: String,
+    /// Not a failure, but a process that is killed there and that nobody needs any more.
+    #[serde(default)]
+    is_death: bool,
     /// What is left goes at the next start.
     #[serde(default)]
     pub cleaned_later: bool,
@@ -114,6 +117,12 @@ impl Known {
         if words.is_empty() { vec![call] } else { words }
     }
 
+    /// What allows a step not to notice that a process is killed there.
+    pub fn unnoticed(&self, step: u8, run: &str, at: &Occurrence) -> Option<&Survived> {
+        let found = self.survived.iter().find(|one| one.is_death && one.is_about(step, run, at));
+        found.inspect(|one| one.is_used.set(true))
+    }
+
     /// What allows a step to survive this.
     pub fn survived(
         &self,
@@ -123,10 +132,8 @@ impl Known {
         errno: Errno,
     ) -> Option<&Survived> {
         let found = self.survived.iter().find(|one| {
-            (one.steps[0]..=one.steps[1]).contains(&step)
-                && (one.runs.is_empty() || one.runs.iter().any(|name| name == run))
-                && one.call == at.call
-                && at.arguments.contains(&one.with)
+            one.is_about(step, run, at)
+                && !one.is_death
                 && (one.errors.is_empty() || one.errors.iter().any(|cause| cause.errno() == errno))
         });
         found.inspect(|one| one.is_used.set(true))
@@ -134,6 +141,13 @@ impl Known {
 }
 
 impl Survived {
+    fn is_about(&self, step: u8, run: &str, at: &Occurrence) -> bool {
+        (self.steps[0]..=self.steps[1]).contains(&step)
+            && (self.runs.is_empty() || self.runs.iter().any(|name| name == run))
+            && self.call == at.call
+            && at.arguments.contains(&self.with)
+    }
+
     /// Whether a run that goes on may say this.
     pub fn allows(&self, stderr: &str) -> bool {
         stderr.is_empty() == self.says.is_empty() && stderr.contains(&self.says)
@@ -150,7 +164,8 @@ impl Survived {
             false => format!(" ({})", self.runs.join(", ")),
         };
         let errors: Vec<String> = self.errors.iter().map(|cause| format!(" {cause:?}")).collect();
-        let what = format!("{} {}", self.call, self.with);
+        let death = if self.is_death { "killed at " } else { "" };
+        let what = format!("{death}{} {}", self.call, self.with);
         format!("{steps}{runs}: {}{}: {}", what.trim_end(), errors.concat(), self.why)
     }
 }

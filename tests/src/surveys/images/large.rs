@@ -33,9 +33,11 @@ pub fn cases() -> Vec<Case> {
                 windowful,
             ))
         },
-        large(Case::image("a file that fills the disk", Refused("No space left"), || {
-            bomb("x", 2048)
-        })),
+        large(Case::image(
+            "a file that would fill the disk",
+            Refused("inflates to more than"),
+            || bomb("x", 2048),
+        )),
         large(Case::image(
             "a whiteout with a content that would fill it",
             Refused("inflates to more than"),
