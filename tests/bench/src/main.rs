@@ -97,13 +97,23 @@ fn run(options: &Options) -> Result<bool, String> {
         }
         let rounds = if options.short { row.short_rounds } else { row.rounds };
         let rounds = options.rounds.map_or(rounds, usize::from);
-        let figures = Measured::measure(row, rounds, &bench)?;
+        let mut figures = Measured::measure(row, rounds, &bench)?;
         print!("{}", figures.text());
+        if options.short && figures.is_far_off() {
+            // Something else may have kept the machine busy.
+            println!("{}: far off, so once more", row.name);
+            figures = Measured::measure(row, rounds, &bench)?;
+            print!("{}", figures.text());
+        }
         measured.push(figures);
     }
     let is_far_off = measured.iter().any(Measured::is_far_off);
     if options.record {
         Record::add(&checkout.join("book/bench.json"), machine, measured)?;
+    }
+    if options.short {
+        let come = if is_far_off { "something is, see above" } else { "nothing is" };
+        println!("\nfar off (twice its bar): {come}");
     }
     Ok(!(options.short && is_far_off))
 }

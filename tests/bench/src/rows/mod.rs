@@ -1,5 +1,6 @@
 //! What is measured, and what is to be reached.
 
+mod limits;
 mod pull;
 mod start;
 mod workshop;
@@ -100,6 +101,19 @@ pub const ALL: &[Row] = &[
         is_slow: false,
         bars: &[Ratio { ours: "step 8", theirs: "bubblewrap", at_most: 1.2 }],
         contenders: start::ordinary,
+    },
+    Row {
+        name: "limits",
+        work: "start `true` with limits of memory, processors and processes, in the VM: step 6",
+        needs_root: false,
+        rounds: limits::ROUNDS,
+        short_rounds: 0,
+        is_slow: false,
+        bars: &[
+            Ratio { ours: "step 6", theirs: "crun", at_most: 1.0 },
+            Ratio { ours: "step 6", theirs: "runc", at_most: 1.0 },
+        ],
+        contenders: limits::step6,
     },
     Row {
         name: "hundred",
