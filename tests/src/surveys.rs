@@ -33,8 +33,6 @@ pub struct Survey {
     /// A part of it, for `./just test`, where all of it takes too long: what it says is held to no
     /// snapshot, but it can fail.
     pub sample: Option<fn() -> Result<String, Failure>>,
-    /// Only made by its name, and not by `./just test`: it is not known yet whether all of it holds.
-    pub is_draft: bool,
 }
 
 /// All surveys.
@@ -44,56 +42,48 @@ pub const ALL: &[Survey] = &[
         promise: "what a container of each step has of its own, and what is the host's",
         run: isolation::run,
         sample: None,
-        is_draft: false,
     },
     Survey {
         name: "attacks",
         promise: "which small attacks on the host work in each step, and what stops the others",
         run: attacks::run,
         sample: None,
-        is_draft: false,
     },
     Survey {
         name: "calls",
         promise: "the system calls that each step adds, and that its chapter explains them",
         run: calls::run,
         sample: None,
-        is_draft: false,
     },
     Survey {
         name: "faults",
         promise: "that each step ends well when any one of its system calls fails, or is its last",
         run: faults::run,
         sample: Some(faults::sample),
-        is_draft: true,
     },
     Survey {
         name: "deaths",
         promise: "what is left when an engine is killed at any moment, and when the disk is full",
         run: deaths::run,
         sample: Some(deaths::sample),
-        is_draft: false,
     },
     Survey {
         name: "load",
         promise: "a hundred containers at once, and a thousand in a row",
         run: load::run,
         sample: Some(load::sample),
-        is_draft: false,
     },
     Survey {
         name: "images",
         promise: "what becomes of hostile and odd images, and that nothing outside them changes",
         run: images::run,
         sample: Some(images::sample),
-        is_draft: false,
     },
     Survey {
         name: "registries",
         promise: "what comes of hostile registries: no pull hangs, and each says why it failed",
         run: registries::run,
         sample: Some(registries::sample),
-        is_draft: false,
     },
 ];
 

@@ -6,7 +6,9 @@
 //!     {{#module layer::sparse}}        a whole new module, folded
 //!     {{#diff}}                        what the step adds to the one before
 //!     {{#output step4-mount_table}}    a snapshot that a check holds
-//!     {{#table isolation WHAT IT SAYS}}  the same for a snapshot that is a table
+//!     {{#table isolation WHAT IT SAYS}}  the same for a snapshot that is a table of answers
+//!     {{#list images WHAT IT SAYS}}      the same for one whose columns have nothing in common
+//!     {{#figures}}            how often the engine was attacked, from the surveys' snapshots
 //!     {{#calls}}                       the system calls of this chapter; on another page all of them
 //!     {{#plumbing}}                    the calls that no chapter is about
 //!     {{#bench start-8}}               figures of `./just bench`; without a name, what was to be reached
@@ -26,6 +28,7 @@ use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use crate::bench::Bench;
 use crate::drawing;
 use crate::explained;
+use crate::figures;
 use crate::highlight::escape;
 use crate::listing::{self, Piece};
 use crate::table;
@@ -103,7 +106,14 @@ impl Directives {
         }
         if let Some(words) = directive.strip_prefix("table ") {
             let (name, about) = words.trim().split_once(' ').context("it needs words")?;
-            return table::html(about, &self.snapshot(name)?);
+            return table::html(about, &self.snapshot(name)?, true);
+        }
+        if let Some(words) = directive.strip_prefix("list ") {
+            let (name, about) = words.trim().split_once(' ').context("it needs words")?;
+            return table::html(about, &self.snapshot(name)?, false);
+        }
+        if directive == "figures" {
+            return figures::table(|name| self.snapshot(name));
         }
         if let Some(name) = directive.strip_prefix("bench ") {
             return Bench::read(&self.checkout)?.row(name.trim());

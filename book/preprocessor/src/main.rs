@@ -6,6 +6,7 @@ mod coverage;
 mod directives;
 mod drawing;
 mod explained;
+mod figures;
 mod highlight;
 mod links;
 mod listing;

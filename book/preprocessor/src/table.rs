@@ -5,7 +5,8 @@ use anyhow::{Result, ensure};
 use crate::highlight::escape;
 
 /// The table in HTML, in a box that scrolls; `about` says what it is to those who can't see it.
-pub fn html(about: &str, markdown: &str) -> Result<String> {
+/// Where `has_answers`, those that are not as in the first column are coloured.
+pub fn html(about: &str, markdown: &str, has_answers: bool) -> Result<String> {
     let mut lines = markdown.lines().map(cells);
     let (head, rule) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     ensure!(rule.len() > 1 && rule.iter().all(|cell| *cell == "---"), "it is no table");
@@ -20,7 +21,8 @@ pub fn html(about: &str, markdown: &str) -> Result<String> {
     for row in lines {
         ensure!(row.len() == head.len(), "the row {:?} has not as many cells as the head", row[0]);
         html += &format!("<tr><th scope=\"row\">{}</th>", escape(row[0]));
-        let cell = |cell: &&str| format!("<td{}>{}</td>", class(cell, row[1]), escape(cell));
+        let class = |cell: &str| if has_answers { class(cell, row[1]) } else { "" };
+        let cell = |cell: &&str| format!("<td{}>{}</td>", class(cell), escape(cell));
         html.extend(row[1..].iter().map(cell));
         html += "</tr>\n";
     }
@@ -47,8 +49,8 @@ mod tests {
 
     #[test]
     fn rows_and_columns_have_headers() {
-        let html =
-            html("all", "| a | 0 | 1 |\n|---|---|---|\n| b & c | works | stopped |\n").unwrap();
+        let html = html("all", "| a | 0 | 1 |\n|---|---|---|\n| b & c | works | stopped |\n", true)
+            .unwrap();
         assert!(html.contains("<th scope=\"col\">0</th>"), "{html}");
         let row = "<tr><th scope=\"row\">b &amp; c</th><td>works</td><td class=\"closed\">stopped</td></tr>";
         assert!(html.contains(row), "{html}");
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_table_has_a_rule_and_whole_rows() {
-        assert!(html("all", "no table\n").is_err());
-        assert!(html("all", "| a | 0 |\n|---|---|\n| b |\n").is_err());
+        assert!(html("all", "no table\n", true).is_err());
+        assert!(html("all", "| a | 0 |\n|---|---|\n| b |\n", true).is_err());
     }
 }

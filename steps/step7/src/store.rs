@@ -117,9 +117,10 @@ impl Store {
         }
     }
 
-    /// Keeps a document.
+    /// Keeps a document, if it is not there.
     pub fn keep(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.replace(&self.blob(&Digest::of(bytes)), bytes)
+        let path = self.blob(&Digest::of(bytes));
+        if path.exists() { Ok(()) } else { self.replace(&path, bytes) }
     }
 
     /// Where a blob can be read that was received: only one of these is there. It moves from the first
@@ -218,10 +219,13 @@ impl Store {
     /// Gives a manifest a name, which it takes away from another.
     pub fn name(&self, name: &str, manifest: &Descriptor) -> Result<(), Error> {
         let _ours = self.lock("index")?;
-        let mut manifests = self.named()?;
-        manifests.retain(|entry| entry["annotations"][NAME] != name);
         let mut entry = serde_json::to_value(manifest).expect("it is plain data");
         entry["annotations"] = json!({ NAME: name });
+        let mut manifests = self.named()?;
+        if manifests.contains(&entry) {
+            return Ok(());
+        }
+        manifests.retain(|entry| entry["annotations"][NAME] != name);
         manifests.push(entry);
         let media_type = "application/vnd.oci.image.index.v1+json";
         let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": manifests });

@@ -104,9 +104,13 @@ impl Moments {
         self.length.mul_f64(self.rng.f64())
     }
 
-    /// One has fallen into this phase.
+    /// One has fallen into this phase. Until one has fallen into the last, they come later and later: on a busy
+    /// machine the first three may have been fast.
     fn fell_into(&mut self, phase: usize) {
         self.phases[phase].1 += 1;
+        if self.phases.last().is_some_and(|(_, count)| *count == 0) {
+            self.length = self.length.mul_f64(1.02);
+        }
     }
 
     /// Tells how many fell where, and requires of many that they fell everywhere.

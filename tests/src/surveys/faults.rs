@@ -9,7 +9,6 @@ mod state;
 mod table;
 mod tracer;
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -33,7 +32,11 @@ const PATIENCE_AGAIN: Duration = Duration::from_secs(15);
 
 /// Runs that a sample takes, and what it lets happen in each.
 const SAMPLED_RUNS: usize = 3;
-const SAMPLED_FAULTS: usize = 30;
+const SAMPLED_FAULTS: usize = 20;
+
+/// Above the rows that the ladder writes.
+const HEAD: &str =
+    "| run | system calls | errors | told | survived | killed |\n|---|---|---|---|---|---|\n";
 
 /// All of it.
 pub fn run() -> Result<String, Failure> {
@@ -42,15 +45,13 @@ pub fn run() -> Result<String, Failure> {
     for which in run::all() {
         ladder.climb(which, |all| all)?;
     }
-    let mut text = ladder.text()?;
-    text += "survived\n";
+    let text = ladder.text()?;
     for survived in &known.survived {
         let tried = "faults/survived.toml";
         let expected = "entries that a run needs";
         require(survived.is_used.get(), tried, expected, format!("not so: {}", survived.tell()))?;
-        _ = writeln!(text, "  {}", survived.tell());
     }
-    Ok(text)
+    Ok(HEAD.to_string() + &text)
 }
 
 /// A few runs, and a few faults of each.
@@ -133,12 +134,13 @@ impl<'a> Ladder<'a> {
         let Counts { told, survived, killed } = counts;
         let name = format!("step {}, {}", run.step, run.name());
         let errors = told + survived;
-        let line = format!(
-            "{name:25} {count:4} calls {errors:4} errors: {told:4} told, {survived:2} survived; {killed:3} killed"
-        );
         // As it comes, for somebody who waits.
-        eprintln!("{line}, {} wrong", wrong.len());
-        self.text += &(line + "\n");
+        eprintln!(
+            "{name:25} {count:4} calls {errors:4} errors: {told:4} told, {survived:2} survived; {killed:3} killed, {} wrong",
+            wrong.len()
+        );
+        let row = format!("| {name} | {count} | {errors} | {told} | {survived} | {killed} |\n");
+        self.text += &row;
         self.wrong.extend(wrong);
         Ok(())
     }
