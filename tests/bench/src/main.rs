@@ -89,7 +89,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let programs = [&programs[..], std::slice::from_ref(&options.floor)].concat();
     let registry = options.registry.clone();
     let bench = Bench::new(scratch, checkout.clone(), &programs, registry, options.short)?;
-    let mut measured = Vec::new();
+    let mut is_far_off = false;
     for row in chosen(options) {
         if row.needs_root && !geteuid().is_root() {
             println!("\n{}: not measured, because it needs root", row.name);
@@ -105,11 +105,11 @@ fn run(options: &Options) -> Result<bool, String> {
             figures = Measured::measure(row, rounds, &bench)?;
             print!("{}", figures.text());
         }
-        measured.push(figures);
-    }
-    let is_far_off = measured.iter().any(Measured::is_far_off);
-    if options.record {
-        Record::add(&checkout.join("book/bench.json"), machine, measured)?;
+        is_far_off |= figures.is_far_off();
+        if options.record {
+            // At once: a row that fails later does not take this one with it.
+            Record::add(&checkout.join("book/bench.json"), machine.clone(), vec![figures])?;
+        }
     }
     if options.short {
         let come = if is_far_off { "something is, see above" } else { "nothing is" };

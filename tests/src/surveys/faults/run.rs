@@ -178,7 +178,8 @@ impl Run {
                 Some(number) => all.push(Occurrence {
                     place: Place { process: call.process, call: number, nth: *nth },
                     call: call.name,
-                    arguments: call.arguments,
+                    // Who waits for orders until the engine ends may learn that, or be killed before.
+                    arguments: call.arguments.replace(" <unfinished ...>", "\"\", 8192, 0"),
                 }),
             }
         }
