@@ -178,8 +178,7 @@ impl Run {
                 Some(number) => all.push(Occurrence {
                     place: Place { process: call.process, call: number, nth: *nth },
                     call: call.name,
-                    // Who waits for orders until the engine ends may learn that, or be killed before.
-                    arguments: call.arguments.replace(" <unfinished ...>", "\"\", 8192, 0"),
+                    arguments: ended(&call.arguments),
                 }),
             }
         }
@@ -193,6 +192,15 @@ impl Run {
         let words = self.program().map(|program| program.words).unwrap_or_default();
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
         words.join(" ")
+    }
+}
+
+/// Arguments as of a call that has ended. Who waits for orders until the engine ends may hear of that,
+/// or be killed before: then strace has seen half of the call.
+fn ended(arguments: &str) -> String {
+    match arguments.trim_end_matches("<unfinished ...>").trim_end() {
+        half if half.ends_with(',') => format!("{half} \"\", 8192, 0"),
+        whole => whole.into(),
     }
 }
 
