@@ -409,7 +409,10 @@ fn seccomp_filter(engine: &Engine) -> Verdict {
 fn apparmor(engine: &Engine) -> Verdict {
     // This kernel has no AppArmor. What it does is: the setting is there, the namespace is made, and
     // the first call that needs a capability fails.
-    let script = "mount -t tmpfs none /proc/sys/kernel
+    let script = "boot=$(cat /proc/sys/kernel/random/boot_id)
+                  mount -t tmpfs none /proc/sys/kernel
+                  mkdir /proc/sys/kernel/random
+                  echo $boot > /proc/sys/kernel/random/boot_id
                   echo 1 > /proc/sys/kernel/apparmor_restrict_unprivileged_userns";
     let line = "strace -f -o /dev/null -e inject=sethostname:error=EPERM \
                 engine --userns single /bin/echo started";
