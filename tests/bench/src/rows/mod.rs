@@ -164,7 +164,7 @@ pub const ALL: &[Row] = &[
     },
     Row {
         name: "small-files",
-        work: "unpack 100,000 small files: step 7 (which pulls them, too)",
+        work: "unpack 100,000 small files: step 7",
         needs_root: true,
         rounds: 3,
         short_rounds: 0,
@@ -174,7 +174,7 @@ pub const ALL: &[Row] = &[
     },
     Row {
         name: "layers",
-        work: "unpack 127 small layers: step 7 (which pulls them, too)",
+        work: "unpack 127 small layers: step 7",
         needs_root: true,
         rounds: 3,
         short_rounds: 0,
