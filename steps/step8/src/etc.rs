@@ -9,6 +9,8 @@ use std::path::Path;
 
 use shared::{Error, Explain};
 
+const ETC: &str = "/etc";
+
 /// What the host knows, read while its files can be seen.
 pub struct Host {
     resolv_conf: Vec<u8>,
@@ -23,6 +25,7 @@ impl Host {
     /// Writes the container's /etc/hostname, /etc/hosts and /etc/resolv.conf. Its network is the
     /// host's, so the last is a copy.
     pub fn write(&self, hostname: &OsStr) -> Result<(), Error> {
+        fs::create_dir_all(ETC).explain(format_args!("make the directory {ETC}"))?;
         let name = hostname.as_bytes();
         let loopback =
             b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t";
@@ -34,9 +37,7 @@ impl Host {
 
 /// Writes a file anew. The image's may be a link, to a place that is not there.
 fn replace(name: &str, text: &[u8]) -> Result<(), Error> {
-    let etc = Path::new("/etc");
-    fs::create_dir_all(etc).explain("make the directory /etc")?;
-    let path = etc.join(name);
+    let path = Path::new(ETC).join(name);
     match fs::remove_file(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         removed => removed.explain(format_args!("unlink {path:?}"))?,

@@ -43,7 +43,7 @@ impl Layer {
             // Before it was locked somebody may have taken it for left over.
             let Some(lock) = lock(&directory).filter(|_| directory.exists()) else { continue };
             let layer = Layer { home, image: image.into(), directory, _lock: lock, userns: None };
-            for name in ["upper", "work", "rootfs"] {
+            for name in ["upper", "work"] {
                 let path = layer.directory.join(name);
                 fs::create_dir(&path).explain(format_args!("make the directory {path:?}"))?;
             }
@@ -59,8 +59,8 @@ impl Layer {
         Ok(())
     }
 
-    /// Mounts both as one, and gives the place. For the child to call.
-    pub fn mount(&self) -> Result<PathBuf, Error> {
+    /// Mounts both as one, on the container's own directory, and gives that. For the child to call.
+    pub fn mount(&self) -> Result<&Path, Error> {
         // The mount's / is the upper directory: so it has to look like the image's.
         let upper = self.directory.join("upper");
         let root = fs::metadata(&self.image).explain(format_args!("stat {:?}", self.image))?;
@@ -77,14 +77,13 @@ impl Layer {
         // userxattr: the file system's notes are attributes that an ordinary user may write.
         // volatile: no change goes to the disk for its own sake, for it goes with the container.
         let options = format!("userxattr,volatile,{layers}");
-        let rootfs = self.directory.join("rootfs");
-        mount_new("overlay", &rootfs, MsFlags::empty(), &options).map_err(|error| {
+        mount_new("overlay", &self.directory, MsFlags::empty(), &options).map_err(|error| {
             error
                 .cure(Errno::EPERM, "an ordinary user may since Linux 5.11; or use ./just vm")
                 .cure(Errno::ENODEV, "the kernel lacks it: sudo modprobe overlay")
                 .cure(Errno::EINVAL, CURE)
         })?;
-        Ok(rootfs)
+        Ok(&self.directory)
     }
 
     /// Adds to an error that there is no room where the layer is: a path in the container is not
