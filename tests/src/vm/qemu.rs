@@ -26,7 +26,8 @@ const KVM_FIRST_SIGN: Duration = Duration::from_secs(5);
 
 /// The oldest machine has the fewest devices to find. (microvm has still fewer, but no clock that the kernel trusts, and
 /// hangs now and then when this machine is busy.)
-const MACHINE: &str = "-machine pc,usb=off,vmport=off -m 1536 -nodefaults -no-user-config -display none -no-reboot";
+const MACHINE: &str =
+    "-machine pc,usb=off,vmport=off -m 1536 -nodefaults -no-user-config -display none -no-reboot";
 
 /// What the kernel is told. It need not defend itself: that would cost the emulator a second.
 const KERNEL: &str = "console=ttyS0 panic=-1 mitigations=off nokaslr no_timer_check";

@@ -83,7 +83,7 @@ pub const ALL: &[Row] = &[
         name: "start-8",
         work: "start `true` in an image, as root: step 8",
         needs_root: true,
-        rounds: 101,
+        rounds: 501,
         short_rounds: 21,
         is_slow: false,
         bars: &[

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use shared::Error;
-use tests::checks::LAST_STAGE;
+use tests::checks::{self, LAST_STAGE};
 use tests::grading::{self, How};
 use tests::report::{Plan, Report};
 use tests::surveys::{self, Survey};
@@ -21,7 +21,7 @@ use tally::Tally;
 mod options;
 mod tally;
 
-/// VMs at a time, so that a whole run keeps two cores busy.
+/// VMs at a time, so that they keep two cores busy.
 const VMS: usize = 2;
 
 /// How long a negative control waits for what does not come, in seconds. Most of them wait for that.
@@ -38,7 +38,17 @@ fn run(options: &Options) -> Result<u8, Error> {
             if let Some(file) = options.program.as_ref().and_then(|file| file.file_name()) {
                 plans.iter_mut().for_each(|plan| plan.program = file.to_string_lossy().into());
             }
-            plans.into_iter().map(|plan| Job::Checks { plan, control: false }).collect()
+            // In halves, so that two VMs share the work.
+            let parts = if options.only.is_none() { Part::HALVES } else { &[Part::ALL] };
+            let job = |plan: Plan| {
+                let checks = move |part: &Part| Job::Checks {
+                    plan: plan.clone(),
+                    part: *part,
+                    control: false,
+                };
+                parts.iter().map(checks)
+            };
+            plans.into_iter().flat_map(job).collect()
         }
         Some(Subject::Survey(survey)) if options.only.is_some() => {
             let name = survey.name;
@@ -57,7 +67,7 @@ fn run(options: &Options) -> Result<u8, Error> {
             // The longest first, so that both VMs end at about the same time.
             let steps = (0..=LAST_STAGE).rev().flat_map(Plan::of_step);
             let controls = (0..=LAST_STAGE).rev().map(Plan::control);
-            let checks = |control| move |plan| Job::Checks { plan, control };
+            let checks = |control| move |plan| Job::Checks { plan, part: Part::ALL, control };
             let surveys = surveys::ALL.iter().filter(|_| options.only.is_none()).map(Job::Survey);
             let chapters = if options.only.is_none() { Chapter::all()? } else { Vec::new() };
             let chapters = chapters.into_iter().rev().map(Job::Chapter);
@@ -66,8 +76,7 @@ fn run(options: &Options) -> Result<u8, Error> {
             chapters.chain(held).chain(controls.map(checks(true))).collect()
         }
     };
-    // For one subject a second VM would take longer to boot than it saves.
-    let vms = if options.subject.is_some() { 1 } else { VMS };
+    let vms = VMS.min(jobs.len());
     let tally = Tally::new(options.subject.is_some());
     let (jobs, tally) = (Mutex::new(jobs), Mutex::new(tally));
     thread::scope(|scope| {
@@ -87,13 +96,32 @@ fn run(options: &Options) -> Result<u8, Error> {
 
 /// What a worker does at a time.
 enum Job {
-    /// A plan, and whether its checks must fail.
+    /// A plan, which of its checks, and whether they must fail.
     Checks {
         plan: Plan,
+        part: Part,
         control: bool,
     },
     Survey(&'static Survey),
     Chapter(Chapter),
+}
+
+/// Every so many of a plan's checks, from one on.
+#[derive(Clone, Copy)]
+struct Part {
+    first: usize,
+    of: usize,
+}
+
+impl Part {
+    const ALL: Part = Part { first: 0, of: 1 };
+    const HALVES: &'static [Part] = &[Part { first: 0, of: 2 }, Part { first: 1, of: 2 }];
+
+    /// The names of its checks.
+    fn names(self, plan: &Plan) -> Vec<String> {
+        let planned = checks::all().filter(|check| plan.has(check));
+        planned.skip(self.first).step_by(self.of).map(|check| check.name.into()).collect()
+    }
 }
 
 /// Takes jobs until there are none left.
@@ -103,10 +131,10 @@ fn work(options: &Options, jobs: &Mutex<VecDeque<Job>>, tally: &Mutex<Tally>) ->
         let Some(job) = lock(jobs).pop_front() else { return Ok(()) };
         let start = Instant::now();
         match job {
-            Job::Checks { plan, control } => {
+            Job::Checks { plan, part, control } => {
                 let vm = started(&mut vm, options)?;
-                let reports = run_checks(vm, options, &plan, control, tally)?;
-                lock(tally).take(options, &plan, control, &reports);
+                let reports = run_checks(vm, options, &plan, part, control, tally)?;
+                lock(tally).take(options, &plan, part.of, control, reports);
             }
             Job::Survey(survey) => {
                 // All of it only for those who ask for it.
@@ -156,12 +184,13 @@ fn run_checks(
     vm: &mut Vm,
     options: &Options,
     plan: &Plan,
+    part: Part,
     control: bool,
     tally: &Mutex<Tally>,
 ) -> Result<Vec<Report>, Error> {
     let how = How {
         patience: control.then_some(PATIENCE_OF_CONTROLS),
-        only: options.only.iter().cloned().collect(),
+        only: options.only.clone().map_or_else(|| part.names(plan), |name| vec![name]),
         ..How::default()
     };
     let mut reports = Vec::new();

@@ -16,6 +16,8 @@ pub struct Tally {
     pub passed: usize,
     pub failed: usize,
     snapshots: Snapshots,
+    /// Of plans of which other parts are still to come.
+    parts: Vec<(Plan, Vec<Report>)>,
 }
 
 impl Tally {
@@ -24,8 +26,22 @@ impl Tally {
         Tally { live, ..Tally::default() }
     }
 
-    /// Counts a job's reports, says what is wrong, and compares the snapshots.
-    pub fn take(&mut self, options: &Options, plan: &Plan, control: bool, reports: &[Report]) {
+    /// Keeps the reports of one of so many parts of a plan. With the last it counts them, says what is wrong, and
+    /// compares the snapshots.
+    pub fn take(
+        &mut self,
+        options: &Options,
+        plan: &Plan,
+        parts: usize,
+        control: bool,
+        reports: Vec<Report>,
+    ) {
+        self.parts.push((plan.clone(), reports));
+        if self.parts.iter().filter(|(of, _)| of == plan).count() < parts {
+            return;
+        }
+        let its_parts = self.parts.extract_if(.., |(of, _)| of == plan);
+        let reports: Vec<Report> = its_parts.flat_map(|(_, reports)| reports).collect();
         let (wrong, right): (Vec<_>, Vec<_>) =
             reports.iter().partition(|report| report.failure.is_some() != control);
         for report in &wrong {
@@ -49,7 +65,7 @@ impl Tally {
             }
         }
         if options.only.is_none() && options.program.is_none() {
-            self.compare(plan, control, reports);
+            self.compare(plan, control, &reports);
         }
     }
 

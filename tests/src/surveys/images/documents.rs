@@ -59,11 +59,15 @@ fn document(what: &'static str, fate: Fate, kind: &'static str, bytes: fn() -> V
 
 fn digests() -> Vec<Case> {
     vec![
-        Case::image("a layer with a bit changed", Refused("is not what it should be"), || {
-            let mut image = small();
-            image.blobs[0].1[600] ^= 1;
-            image
-        }),
+        Case::image(
+            "a layer with a bit changed",
+            Refused("bytes is not what it should be"),
+            || {
+                let mut image = small();
+                image.blobs[0].1[600] ^= 1;
+                image
+            },
+        ),
         Case::image(
             "a layer that is one byte longer than the manifest says",
             Refused("1536 bytes instead of 1535"),

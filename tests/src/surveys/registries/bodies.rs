@@ -164,7 +164,7 @@ fn layers() -> Vec<Case> {
         case(
             "goes on with another part, and says that it is the right one",
             Within::NoTime,
-            Some("is not what it should be"),
+            Some("bytes is not what it should be"),
             || {
                 layer(|request, bytes, stream| match request.start() {
                     0 => cut(request, bytes, stream, 65_536),
@@ -230,7 +230,7 @@ fn layers() -> Vec<Case> {
         case(
             "has a layer with one byte changed",
             Within::NoTime,
-            Some("is not what it should be"),
+            Some("bytes is not what it should be"),
             || {
                 layer(|request, bytes, stream| {
                     let mut bytes = bytes.to_vec();
