@@ -3,9 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
-use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstatat};
@@ -13,6 +11,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::memory::{Memory, Whose};
 use super::metadata;
+use super::root;
 
 /// What the owner must be allowed to do with a directory for this process to work in it.
 const ALL_OWNERS: Mode = Mode::S_IRWXU;
@@ -107,22 +106,13 @@ fn remove_files(dir: BorrowedFd, inode: u64, memory: &Memory) -> io::Result<Vec<
     if memory.whose(inode) == Some(Whose::New) {
         return Ok(directories);
     }
-    for entry in Dir::openat(dir, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?.iter()
-    {
+    for entry in root::list(dir)? {
         let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name == "." || name == ".." {
-            continue;
-        }
-        // Not every file system says there what it is.
-        let is_directory = match entry.file_type() {
-            Some(kind) => kind == Type::Directory,
-            None => is_directory(&fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?),
-        };
-        if is_directory {
-            directories.push(name.to_owned());
-        } else if !memory.has(inode, name) {
-            unlinkat(dir, name, UnlinkatFlags::NoRemoveDir)?;
+        let name = entry.file_name();
+        if entry.file_type()?.is_dir() {
+            directories.push(name);
+        } else if !memory.has(inode, &name) {
+            unlinkat(dir, name.as_os_str(), UnlinkatFlags::NoRemoveDir)?;
         }
     }
     Ok(directories)

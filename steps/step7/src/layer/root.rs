@@ -1,7 +1,7 @@
 //! The root directory of an image, and paths below it that cannot lead out of it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
@@ -84,6 +84,11 @@ pub fn join(parts: &[&OsStr]) -> OsString {
 pub fn proc_path(dir: BorrowedFd) -> String {
     use std::os::fd::AsRawFd;
     format!("/proc/self/fd/{}", dir.as_raw_fd())
+}
+
+/// The names in an open directory.
+pub fn list(dir: BorrowedFd) -> std::io::Result<fs::ReadDir> {
+    fs::read_dir(proc_path(dir))
 }
 
 #[cfg(test)]
