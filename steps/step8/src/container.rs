@@ -148,12 +148,12 @@ fn enter(layer: &Layer, limits: &Limits, hostname: &OsStr) -> Result<(), Error> 
     let host = Host::read();
     rootfs::make_mounts_private()?;
     let rootfs = layer.mount()?;
-    rootfs::mount_proc(rootfs).map_err(userns::explain_proc)?;
-    rootfs::mount_dev(rootfs)?;
+    rootfs::mount_proc(&rootfs).map_err(userns::explain_proc)?;
+    rootfs::mount_dev(&rootfs)?;
     if limits.are_given() {
-        cgroup::mount_cgroup(rootfs)?;
+        cgroup::mount_cgroup(&rootfs)?;
     }
-    rootfs::pivot_into(rootfs)?;
+    rootfs::pivot_into(&rootfs)?;
     host.write(hostname).map_err(|error| layer.name_full(error))
 }
 

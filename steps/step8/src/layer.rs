@@ -60,7 +60,7 @@ impl Layer {
     }
 
     /// Mounts both as one, on the container's own directory, and gives that. For the child to call.
-    pub fn mount(&self) -> Result<&Path, Error> {
+    pub fn mount(&self) -> Result<PathBuf, Error> {
         // The mount's / is the upper directory: so it has to look like the image's.
         let upper = self.directory.join("upper");
         let root = fs::metadata(&self.image).explain(format_args!("stat {:?}", self.image))?;
@@ -83,7 +83,7 @@ impl Layer {
                 .cure(Errno::ENODEV, "the kernel lacks it: sudo modprobe overlay")
                 .cure(Errno::EINVAL, CURE)
         })?;
-        Ok(&self.directory)
+        Ok(self.directory.clone())
     }
 
     /// Adds to an error that there is no room where the layer is: a path in the container is not
