@@ -145,8 +145,8 @@ pub fn small_files(bench: &Bench) -> Result<Vec<Contender>, String> {
         offer(bench.images()?, name, [layer].into_iter())?;
     }
     Ok(installed(vec![
-        (&[], step7_again(bench, "step 7", "files")?),
-        (&[], step7_again(bench, "step 7, half of it", "half-the-files")?),
+        (&[], step7_unpacks(bench, "step 7", "files")?),
+        (&[], step7_unpacks(bench, "step 7, half of it", "half-the-files")?),
         (&[], step7(bench, "step 7, which pulls them, too", "files")?),
         (&["umoci"], umoci(bench, "umoci", "files")),
     ]))
@@ -165,8 +165,8 @@ pub fn layers(bench: &Bench) -> Result<Vec<Contender>, String> {
         offer(images, name, layers)?;
     }
     Ok(installed(vec![
-        (&[], step7_again(bench, "step 7", "layers")?),
-        (&[], step7_again(bench, "step 7, half of it", "half-the-layers")?),
+        (&[], step7_unpacks(bench, "step 7", "layers")?),
+        (&[], step7_unpacks(bench, "step 7, half of it", "half-the-layers")?),
         (&[], step7(bench, "step 7, which pulls them, too", "layers")?),
         (&["umoci"], umoci(bench, "umoci", "layers")),
     ]))
@@ -210,12 +210,16 @@ fn empty(out: &PathBuf) -> Result<(), String> {
     mounts.filter(|mount| Path::new(mount).starts_with(out)).for_each(|mount| {
         let _ = umount2(mount, MntFlags::MNT_DETACH);
     });
-    match fs::remove_dir_all(out) {
+    remove(out)?;
+    fs::create_dir(out).map_err(|error| format!("cannot create {out:?}: {error}"))
+}
+
+/// Removes a directory, if it is there.
+fn remove(directory: &Path) -> Result<(), String> {
+    match fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
+        removed => removed.map_err(|error| format!("cannot remove {directory:?}: {error}")),
     }
-    .and_then(|()| fs::create_dir(out))
-    .map_err(|error| format!("cannot clear {out:?}: {error}"))
 }
 
 fn step7(bench: &Bench, name: &'static str, image: &str) -> Result<Contender, String> {
@@ -230,19 +234,14 @@ fn step7(bench: &Bench, name: &'static str, image: &str) -> Result<Contender, St
 
 /// Step 7 when its store has all layers: it asks for the tag's digest, and only unpacks. The first time, which does
 /// not count, it fetches them.
-fn step7_again(bench: &Bench, name: &'static str, image: &str) -> Result<Contender, String> {
+fn step7_unpacks(bench: &Bench, name: &'static str, image: &str) -> Result<Contender, String> {
     let (log, home) = (bench.path("log"), bench.path("store"));
     let mut command = bench.program("step7");
     command.env("SLIPWAY_HOME", &home).args(["pull", "--quiet", &bench.name(image)?]);
     Ok(Contender::new(name, move || {
         // Without the notes of what the disk may not have yet, it need not wait for the disk now.
-        for made in ["rootfs", "unsynced"] {
-            let made = home.join(made);
-            match fs::remove_dir_all(&made) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed.map_err(|error| format!("cannot remove {made:?}: {error}"))?,
-            }
-        }
+        remove(&home.join("rootfs"))?;
+        remove(&home.join("unsynced"))?;
         sync();
         run(&mut command, &log, true)
     }))
