@@ -50,11 +50,10 @@ pub fn manifest(checkout: &Path, step: u8, up: &str, mark: &str) -> Result<Table
     Ok(manifest)
 }
 
-/// As the steps are shipped, but for what makes a link take minutes: a learner waits at each check. And for
+/// As the steps are shipped, but for what makes each edit wait: a learner is watching. And for
 /// debugging, what is not the learner's is fast all the same.
 fn profile(release: &Value) -> Table {
     let mut release = release.as_table().cloned().unwrap_or_default();
-    release.insert("lto".into(), false.into());
     release.insert("codegen-units".into(), 16.into());
     release.insert("incremental".into(), true.into());
     let mut others = Table::new();
