@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::thread;
 use std::time::Duration;
 
@@ -45,6 +45,7 @@ impl Guest {
         ended.thread_block()?;
         let children =
             SignalFd::with_flags(&ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        reseed()?;
         let mut port = open_port()?;
         port.write_all(&frame(Kind::Ready, &[]))?;
         Ok(Guest { port, frames: Frames::default(), children, job: None })
@@ -134,6 +135,17 @@ impl Guest {
             }
         }
     }
+}
+
+/// Has the kernel's random numbers begin anew, from all that it was given: a VM that was saved would go on with those that
+/// every other one from the same file has, for a while (random(4)).
+fn reseed() -> io::Result<()> {
+    /// From linux/random.h: `_IO('R', 0x07)`.
+    const RNDRESEEDCRNG: libc::Ioctl = 0x5207;
+    let random = File::open("/dev/urandom")?;
+    // SAFETY: this request takes no pointer. It fails as long as none could be asked for, and then all is well.
+    unsafe { libc::ioctl(random.as_raw_fd(), RNDRESEEDCRNG) };
+    Ok(())
 }
 
 /// Opens the runner's port, the only one: /dev/vportNp1, which appears a moment after its driver was loaded.

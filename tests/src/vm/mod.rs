@@ -8,6 +8,7 @@ mod job;
 pub mod payload;
 mod qemu;
 mod relay;
+mod saved;
 mod terminal;
 pub mod typist;
 mod wire;

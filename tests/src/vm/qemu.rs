@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -15,11 +15,14 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use shared::{Error, Explain};
 
-use super::payload;
 use super::wire::{Frames, Kind};
+use super::{payload, saved};
 
 /// A guest that is not up by then never will be: under software emulation on a busy machine it takes some 15 seconds.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+/// One that was saved goes on at once, or never.
+const RESUME_LIMIT: Duration = Duration::from_secs(30);
 
 /// With KVM the kernel prints its first line within a fraction of a second.
 const KVM_FIRST_SIGN: Duration = Duration::from_secs(5);
@@ -28,6 +31,12 @@ const KVM_FIRST_SIGN: Duration = Duration::from_secs(5);
 /// hangs now and then when this machine is busy.)
 const MACHINE: &str =
     "-machine pc,usb=off,vmport=off -m 1536 -nodefaults -no-user-config -display none -no-reboot";
+
+/// The payload's disk is at least of this size, in bytes, most of it a hole: who was saved knows the sizes of its disks.
+const PAYLOAD: u64 = 1 << 30;
+
+/// The guest reads the payload in blocks of this size, in bytes.
+const BLOCK: u64 = 64 << 10;
 
 /// What the kernel is told. It need not defend itself: that would cost the emulator a second.
 const KERNEL: &str = "console=ttyS0 panic=-1 mitigations=off nokaslr no_timer_check";
@@ -45,12 +54,24 @@ enum Accel {
 }
 
 impl Accel {
+    /// What QEMU is told.
     fn options(self) -> &'static str {
         match self {
             Accel::Kvm => "-accel kvm -cpu host -smp 2",
             // The plainest processor: the C library uses instructions that are cheap to translate. And one of them: what
             // two have to tell each other costs the emulator more than the second gains, on a machine that has two itself.
             Accel::Tcg => "-accel tcg -cpu qemu64 -smp 1",
+        }
+    }
+
+    /// What the kernel is told besides.
+    fn kernel(self) -> &'static str {
+        match self {
+            // The first line is the sign of life.
+            Accel::Kvm => "",
+            // quiet: each line costs the emulator a millisecond or two. norandmaps: it keeps what it has translated of a
+            // program for the next one at the same addresses; all of this is five times as fast.
+            Accel::Tcg => "quiet norandmaps",
         }
     }
 }
@@ -60,6 +81,8 @@ pub struct Qemu {
     process: Child,
     /// Connected to the guest's port.
     pub wire: UnixStream,
+    /// QEMU's own ear.
+    monitor: UnixStream,
     /// What the guest's kernel and QEMU itself had to say.
     log: File,
     cache: PathBuf,
@@ -72,7 +95,10 @@ pub fn start(programs: &[PathBuf]) -> Result<(Qemu, Frames), Error> {
     let image = image()?;
     let payload = memory_file("payload")?;
     payload::write(&payload, &image.join("rootfs"), programs).explain("pack the VM's payload")?;
-    let boot = |accel| Qemu::spawn(&image, &payload, accel).and_then(|qemu| qemu.wait(accel));
+    let length = payload.metadata().explain("look at the VM's payload")?.len();
+    payload.set_len(length.max(PAYLOAD)).explain("make the VM's payload larger")?;
+    let news = saved::news(length.div_ceil(BLOCK))?;
+    let boot = |accel| boot(&image, &payload, accel, &news);
 
     match env::var("SLIPWAY_ACCEL").as_deref() {
         Ok("kvm") => boot(Accel::Kvm),
@@ -97,6 +123,31 @@ pub fn start(programs: &[PathBuf]) -> Result<(Qemu, Frames), Error> {
     }
 }
 
+/// An emulated one goes on from where an earlier one was saved; the first is saved on its way.
+fn boot(image: &Path, payload: &File, accel: Accel, news: &str) -> Result<(Qemu, Frames), Error> {
+    let disk = payload.metadata().explain("look at the VM's payload")?.len();
+    let machine = format!("{MACHINE} {} {KERNEL} {} {disk}", accel.options(), accel.kernel());
+    let file = saved::file(image, &machine)?;
+    if accel == Accel::Tcg
+        && let Ok(state) = File::open(&file)
+    {
+        let resumed = Qemu::spawn(image, payload, accel, Some(&state))
+            .and_then(|qemu| qemu.go_on(accel, news, RESUME_LIMIT));
+        match resumed {
+            Ok(vm) => return Ok(vm),
+            // The file is of no use.
+            Err(_) => drop(fs::remove_file(&file)),
+        }
+    }
+    let mut qemu = Qemu::spawn(image, payload, accel, None)?;
+    qemu.wait(accel, Kind::Held, BOOT_LIMIT)?;
+    if accel == Accel::Tcg {
+        // One that cannot be saved is as good as any other.
+        let _ = saved::make(&file, |name| saved::save(&qemu.monitor, name));
+    }
+    qemu.go_on(accel, news, BOOT_LIMIT)
+}
+
 /// The folder with kernel, initramfs and disks, made if need be; the script says what it does and what went wrong.
 fn image() -> Result<PathBuf, Error> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rootfs-scripts/vm-image");
@@ -119,19 +170,24 @@ fn inherited(file: &impl AsRawFd) -> String {
 }
 
 impl Qemu {
-    fn spawn(image: &Path, payload: &File, accel: Accel) -> Result<Qemu, Error> {
+    /// Starts QEMU; `state` is what a VM was saved in.
+    fn spawn(
+        image: &Path,
+        payload: &File,
+        accel: Accel,
+        state: Option<&File>,
+    ) -> Result<Qemu, Error> {
         let held = File::open(image).and_then(|folder| folder.lock_shared().and(Ok(folder)));
         let held = held.explain(format_args!("lock {}", image.display()))?;
         let (wire, theirs) = UnixStream::pair().explain("make a socket")?;
+        let (monitor, ear) = UnixStream::pair().explain("make a socket")?;
         let log = memory_file("log")?;
         // Two write to it, QEMU's messages and the guest's console.
         fcntl(&log, FcntlArg::F_SETFL(OFlag::O_APPEND)).explain("make a log")?;
 
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(MACHINE.split(' ')).args(accel.options().split(' '));
-        // quiet: each line of the kernel's costs the emulator a millisecond or two. With KVM the first is the sign of life.
-        let quiet = if accel == Accel::Tcg { "quiet" } else { "" };
-        qemu.args(["-append", &format!("{KERNEL} {quiet}")]);
+        qemu.args(["-append", &format!("{KERNEL} {}", accel.kernel())]);
         qemu.arg("-kernel").arg(image.join("kernel")).arg("-initrd").arg(image.join("initramfs"));
         qemu.args(["-chardev", &format!("file,id=console,path={},append=on", inherited(&log))]);
         qemu.args(["-serial", "chardev:console"]);
@@ -144,11 +200,18 @@ impl Qemu {
         qemu.args(["-device", "virtio-serial-pci"]);
         qemu.args(["-chardev", &format!("socket,id=wire,fd={}", theirs.as_raw_fd())]);
         qemu.args(["-device", "virtserialport,chardev=wire"]);
+        qemu.args(["-chardev", &format!("socket,id=monitor,fd={}", ear.as_raw_fd())]);
+        qemu.args(["-mon", "chardev=monitor,mode=control"]);
+        if let Some(state) = state {
+            qemu.args(["-incoming", &format!("fd:{}", state.as_raw_fd())]);
+        }
 
         // Ctrl-C is for the runner, and QEMU ends with it: that is what a process group and a death signal are for.
         qemu.process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
         qemu.stderr(log.try_clone().explain("copy a file descriptor")?);
-        let keep = [theirs.as_raw_fd(), payload.as_raw_fd(), log.as_raw_fd()];
+        let mut keep =
+            vec![theirs.as_raw_fd(), ear.as_raw_fd(), payload.as_raw_fd(), log.as_raw_fd()];
+        keep.extend(state.map(File::as_raw_fd));
         let runner = std::process::id();
         // SAFETY: only system calls that are safe after a fork.
         unsafe {
@@ -158,19 +221,26 @@ impl Qemu {
                     // Of the runner, whom nobody is left to tell: a text would need memory.
                     return Err(io::Error::from_raw_os_error(libc::ESRCH));
                 }
-                for fd in keep {
-                    libc::fcntl(fd, libc::F_SETFD, 0);
+                for fd in &keep {
+                    libc::fcntl(*fd, libc::F_SETFD, 0);
                 }
                 Ok(())
             })
         };
         let process = qemu.spawn().explain("start qemu-system-x86_64")?;
         let cache = image.parent().unwrap_or(image).to_owned();
-        Ok(Qemu { process, wire, log, cache, _image: held })
+        Ok(Qemu { process, wire, monitor, log, cache, _image: held })
     }
 
-    /// Waits until the guest says that it is up.
-    fn wait(mut self, accel: Accel) -> Result<(Qemu, Frames), Error> {
+    /// Tells the guest that waits to be saved, or has been, how to go on, and waits until it is up.
+    fn go_on(mut self, accel: Accel, news: &str, limit: Duration) -> Result<(Qemu, Frames), Error> {
+        self.wire.write_all(news.as_bytes()).explain("write to the VM")?;
+        let frames = self.wait(accel, Kind::Ready, limit)?;
+        Ok((self, frames))
+    }
+
+    /// Waits for this sign of the guest's.
+    fn wait(&mut self, accel: Accel, sign: Kind, limit: Duration) -> Result<Frames, Error> {
         let started = Instant::now();
         let mut frames = Frames::default();
         loop {
@@ -180,8 +250,8 @@ impl Qemu {
             {
                 return Err(self.died("did not start"));
             }
-            if let Some((Kind::Ready, _)) = frames.pop() {
-                return Ok((self, frames));
+            if frames.pop().is_some_and(|(kind, _)| kind == sign) {
+                return Ok(frames);
             }
             if accel == Accel::Kvm
                 && started.elapsed() > KVM_FIRST_SIGN
@@ -191,7 +261,7 @@ impl Qemu {
                     self.died("shows no sign of life under KVM; SLIPWAY_ACCEL=tcg does without")
                 );
             }
-            if started.elapsed() > BOOT_LIMIT {
+            if started.elapsed() > limit {
                 return Err(self.died("did not come up in time"));
             }
         }

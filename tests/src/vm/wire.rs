@@ -16,6 +16,8 @@ pub enum Kind {
     Stdin = b'I',
     /// To the guest: the terminal's size is now this (rows and columns, two bytes each).
     Size = b'S',
+    /// To the runner: the guest can be saved now (the initramfs's init says so).
+    Held = b'H',
     /// To the runner: the guest is up.
     Ready = b'G',
     /// To the runner: bytes that the command wrote to its standard output, or to its terminal.
@@ -28,10 +30,11 @@ pub enum Kind {
     Ended = b'X',
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::Run,
     Kind::Stdin,
     Kind::Size,
+    Kind::Held,
     Kind::Ready,
     Kind::Stdout,
     Kind::Stderr,
