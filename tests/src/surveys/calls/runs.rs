@@ -48,11 +48,11 @@ pub fn of_step(step: u8) -> Result<Vec<Call>, Failure> {
     Ok(calls)
 }
 
-/// A group that a killed engine seems to have left, and its last process. That has next to no processor
-/// time, so it takes a moment to die.
+/// A group that a killed engine seems to have left, and its last processes. They have next to no processor
+/// time, so it takes them a moment to die.
 struct StaleGroup {
     path: PathBuf,
-    process: Child,
+    processes: Vec<Child>,
 }
 
 impl StaleGroup {
@@ -62,19 +62,26 @@ impl StaleGroup {
         let path = PathBuf::from(format!("{CGROUPS}/{}{}", prefix()?, engine.id()));
         fs::create_dir(&path)?;
         fs::write(path.join("cpu.max"), "1000 100000")?;
-        let process = Command::new("sh").args(["-c", "while :; do :; done"]).spawn()?;
-        fs::write(path.join("cgroup.procs"), process.id().to_string())?;
-        Ok(StaleGroup { path, process })
+        let mut group = StaleGroup { path, processes: Vec::new() };
+        // One alone could die in the millisecond that it has of each 100.
+        for _ in 0..10 {
+            let process = Command::new("sh").args(["-c", "while :; do :; done"]).spawn()?;
+            fs::write(group.path.join("cgroup.procs"), process.id().to_string())?;
+            group.processes.push(process);
+        }
+        Ok(group)
     }
 }
 
 impl Drop for StaleGroup {
     fn drop(&mut self) {
-        // The engine that was started next has killed it. If it still dies, let it hurry: then the next
+        // The engine that was started next has killed them. If they still die, let them hurry: then the next
         // one will remove the group.
         let _ = fs::write(self.path.join("cpu.max"), "max");
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 
