@@ -97,8 +97,7 @@ pub fn start(programs: &[PathBuf]) -> Result<(Qemu, Frames), Error> {
     payload::write(&payload, &image.join("rootfs"), programs).explain("pack the VM's payload")?;
     let length = payload.metadata().explain("look at the VM's payload")?.len();
     payload.set_len(length.max(PAYLOAD)).explain("make the VM's payload larger")?;
-    let news = saved::news(length.div_ceil(BLOCK))?;
-    let boot = |accel| boot(&image, &payload, accel, &news);
+    let boot = |accel| boot(&image, &payload, accel, length.div_ceil(BLOCK));
 
     match env::var("SLIPWAY_ACCEL").as_deref() {
         Ok("kvm") => boot(Accel::Kvm),
@@ -124,7 +123,7 @@ pub fn start(programs: &[PathBuf]) -> Result<(Qemu, Frames), Error> {
 }
 
 /// An emulated one goes on from where an earlier one was saved; the first is saved on its way.
-fn boot(image: &Path, payload: &File, accel: Accel, news: &str) -> Result<(Qemu, Frames), Error> {
+fn boot(image: &Path, payload: &File, accel: Accel, blocks: u64) -> Result<(Qemu, Frames), Error> {
     let disk = payload.metadata().explain("look at the VM's payload")?.len();
     let machine = format!("{MACHINE} {} {KERNEL} {} {disk}", accel.options(), accel.kernel());
     let file = saved::file(image, &machine)?;
@@ -132,7 +131,7 @@ fn boot(image: &Path, payload: &File, accel: Accel, news: &str) -> Result<(Qemu,
         && let Ok(state) = File::open(&file)
     {
         let resumed = Qemu::spawn(image, payload, accel, Some(&state))
-            .and_then(|qemu| qemu.go_on(accel, news, RESUME_LIMIT));
+            .and_then(|qemu| qemu.go_on(accel, blocks, RESUME_LIMIT));
         match resumed {
             Ok(vm) => return Ok(vm),
             // The file is of no use.
@@ -145,7 +144,7 @@ fn boot(image: &Path, payload: &File, accel: Accel, news: &str) -> Result<(Qemu,
         // One that cannot be saved is as good as any other.
         let _ = saved::make(&file, |name| saved::save(&qemu.monitor, name));
     }
-    qemu.go_on(accel, news, BOOT_LIMIT)
+    qemu.go_on(accel, blocks, BOOT_LIMIT)
 }
 
 /// The folder with kernel, initramfs and disks, made if need be; the script says what it does and what went wrong.
@@ -233,8 +232,13 @@ impl Qemu {
     }
 
     /// Tells the guest that waits to be saved, or has been, how to go on, and waits until it is up.
-    fn go_on(mut self, accel: Accel, news: &str, limit: Duration) -> Result<(Qemu, Frames), Error> {
-        self.wire.write_all(news.as_bytes()).explain("write to the VM")?;
+    fn go_on(
+        mut self,
+        accel: Accel,
+        blocks: u64,
+        limit: Duration,
+    ) -> Result<(Qemu, Frames), Error> {
+        self.wire.write_all(saved::news(blocks)?.as_bytes()).explain("write to the VM")?;
         let frames = self.wait(accel, Kind::Ready, limit)?;
         Ok((self, frames))
     }

@@ -19,6 +19,9 @@ use shared::{Error, Explain};
 /// How the file's name begins; the rest stands for what it is good for. A kit leaves it out (rootfs-scripts/kit/make).
 const PREFIX: &str = "saved-";
 
+/// QEMU's monitor answers at once.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
 /// The file of this virtual machine, whether it is there yet or not.
 pub fn file(image: &Path, machine: &str) -> Result<PathBuf, Error> {
     let version = Command::new("qemu-system-x86_64").arg("--version").output();
@@ -56,6 +59,7 @@ fn remove_others(file: &Path) {
 
 /// Has QEMU write its machine's state to the file of that name, and go on.
 pub fn save(monitor: &UnixStream, name: &str) -> Result<(), Error> {
+    monitor.set_read_timeout(Some(ANSWER_LIMIT)).explain("set a time limit for QEMU's monitor")?;
     let mut monitor = BufReader::new(monitor);
     ask(&mut monitor, &json!({"execute": "qmp_capabilities"}))?;
     let uri = format!("exec:cat > {name}");
