@@ -7,9 +7,10 @@ mod chromium;
 mod server;
 mod tab;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard};
+use std::{fs, thread};
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -52,21 +53,29 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<bool> {
     let built = Path::new("target/book").canonicalize();
     let built = built.context("no book in target/book; `./just book` builds it")?;
-    let mut tab = Tab::new(server::start(built.clone())?)?;
-    let mut count = Count::default();
+    let base = server::start(built.clone())?;
     let pages = match options.pages.as_slice() {
         [] => pages(&built, &built)?,
         pages => pages.to_vec(),
     };
-    for page in &pages {
-        count.add(look_at(&mut tab, page).with_context(|| page.clone())?);
-    }
-    if options.pages.is_empty() {
-        for (theme, width) in [("light", DESK), ("navy", PHONE)] {
-            tab.set_theme(theme)?;
-            tab.set_width(width)?;
-            look_at_menu(&mut tab, width, &format!("{width} px, {theme}"), &mut count)?;
+    let pages = Mutex::new(pages);
+    let found = Mutex::new(Count::default());
+    // Two browsers, so that two cores are busy.
+    let mut tab = Tab::new(base.clone())?;
+    thread::scope(|scope| {
+        let other = scope.spawn(|| look_at_pages(&mut Tab::new(base)?, &pages, &found));
+        if options.pages.is_empty() {
+            for (theme, width) in [("light", DESK), ("navy", PHONE)] {
+                tab.set_theme(theme)?;
+                tab.set_width(width)?;
+                look_at_menu(&mut tab, width, &format!("{width} px, {theme}"), &found)?;
+            }
         }
+        look_at_pages(&mut tab, &pages, &found)?;
+        other.join().expect("it does not panic")
+    })?;
+    let mut count = found.into_inner().expect("nobody panicked");
+    if options.pages.is_empty() {
         // As `./just book` opens it.
         tab.set_base(format!("file://{}", built.display()));
         tab.open("index.html")?;
@@ -79,16 +88,29 @@ fn run(options: &Options) -> Result<bool> {
     Ok(count.failed == 0)
 }
 
+/// Takes pages until there are none left.
+fn look_at_pages(tab: &mut Tab, pages: &Mutex<Vec<String>>, count: &Mutex<Count>) -> Result<()> {
+    loop {
+        let Some(page) = lock(pages).pop() else { return Ok(()) };
+        let faults = look_at(tab, &page).with_context(|| page.clone())?;
+        lock(count).add(faults);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nobody panicked")
+}
+
 /// What is above each chapter: the buttons and the search.
-fn look_at_menu(tab: &mut Tab, width: u32, place: &str, count: &mut Count) -> Result<()> {
+fn look_at_menu(tab: &mut Tab, width: u32, place: &str, count: &Mutex<Count>) -> Result<()> {
     tab.open(CHAPTER)?;
     // A step that cannot be taken is a fault, and the rest is checked all the same.
     let faults = checks::menu(tab, width).unwrap_or_else(|error| vec![format!("{error:#}")]);
-    count.add(named(&format!("menu of {CHAPTER}, {place}"), faults));
+    lock(count).add(named(&format!("menu of {CHAPTER}, {place}"), faults));
     tab.open("index.html")?;
     let mut faults = checks::search(tab, WORD, CHAPTER)?;
     faults.extend(checks::look(tab, width, false)?);
-    count.add(named(&format!("search, {place}"), faults));
+    lock(count).add(named(&format!("search, {place}"), faults));
     Ok(())
 }
 

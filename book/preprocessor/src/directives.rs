@@ -13,7 +13,7 @@
 //!     {{#plumbing}}                    the calls that no chapter is about
 //!     {{#bench start-8}}               figures of `./just bench`; without a name, what was to be reached
 //!
-//! and drawings: a code block of the kind `svgbob`, with what it shows in words after that; and transcripts: a code
+//! and drawings: a code block of the kind `drawing`, with what it shows in words after that; and transcripts: a code
 //! block of the kind `console`, whose commands a check types, with words for that (tests/src/transcripts has them).
 
 use std::fs;
@@ -59,7 +59,7 @@ impl Directives {
         let mut lines = chapter.content.lines().peekable();
         let mut played = 0;
         while let Some(line) = lines.next() {
-            if let Some(words) = line.strip_prefix("```svgbob") {
+            if let Some(words) = line.strip_prefix("```drawing") {
                 let drawing: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
                 out += &drawing::svg(&drawing.join("\n"), words.trim())?;
             } else if let Some(words) = line.strip_prefix(transcript::OPEN) {

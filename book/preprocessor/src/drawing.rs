@@ -1,7 +1,7 @@
 //! Drawings: ASCII art in the text becomes a picture, in the colours of the page.
 
+use aasvg::RenderOptions;
 use anyhow::{Result, ensure};
-use svgbob::Settings;
 
 use crate::highlight::escape;
 
@@ -10,27 +10,19 @@ const CELL: (usize, usize) = (8, 16);
 
 /// The picture; `words` say what it shows, for those who can't see it.
 pub fn svg(drawing: &str, words: &str) -> Result<String> {
-    ensure!(!words.is_empty(), "a drawing needs words: ```svgbob WHAT IT SHOWS");
-    let settings = Settings {
-        background: "none".into(),
-        fill_color: "currentColor".into(),
-        stroke_color: "currentColor".into(),
-        ..Settings::default()
-    };
+    ensure!(!words.is_empty(), "a drawing needs words: ```drawing WHAT IT SHOWS");
     let (mut lines, mut texts) = (String::new(), String::new());
     for (row, line) in drawing.lines().enumerate() {
         let (rest, words) = split(line);
-        lines += &format!("{rest}\n");
+        // What all lines begin with would be taken off; this letter is not, and like all letters not drawn.
+        lines += &format!("x{rest}\n");
         for (column, word) in words {
-            let (x, y) = (column * CELL.0 + 2, row * CELL.1 + 12);
+            let (x, y) = ((column + 1) * CELL.0 + CELL.0 / 2, (row + 1) * CELL.1 + 4);
             texts += &format!("<text x=\"{x}\" y=\"{y}\">{}</text>\n", escape(&word));
         }
     }
-    let columns = drawing.lines().map(|line| line.chars().count()).max().unwrap_or_default();
-    let size = (CELL.0 * (columns + 2), CELL.1 * (drawing.lines().count() + 1));
-    let svg = svgbob::to_svg_with_override_size(&lines, &settings, size.0 as f32, size.1 as f32);
-    let view = format!("<svg viewBox=\"0 0 {} {}\" ", size.0, size.1);
-    let svg = svg.replacen("<svg ", &view, 1).replace("</svg>", &format!("{texts}</svg>"));
+    let svg = aasvg::render_with_options(&lines, &RenderOptions::new().with_disable_text(true));
+    let svg = svg.replace("</svg>", &format!("{texts}</svg>"));
     // An empty line would end the HTML in the Markdown.
     let svg: Vec<&str> = svg.lines().filter(|line| !line.trim().is_empty()).collect();
     let svg = svg.join("\n");
@@ -40,7 +32,7 @@ pub fn svg(drawing: &str, words: &str) -> Result<String> {
     ))
 }
 
-/// A line of a drawing without its words, and the words with their columns. To svgbob the hyphen of
+/// A line of a drawing without its words, and the words with their columns. To aasvg the hyphen of
 /// "Ctrl-C" would be a line, and a bracket an arc. What stands in quotes is one word, and begins
 /// where they do.
 fn split(line: &str) -> (String, Vec<(usize, String)>) {
