@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use shared::{Error, Explain};
 
+pub use qemu::Origin;
+
 use qemu::Qemu;
 use wire::Frames;
 
@@ -98,6 +100,11 @@ impl Vm {
     pub fn start_with(programs: &[PathBuf]) -> Result<Vm, Error> {
         let (qemu, frames) = qemu::start(programs)?;
         Ok(Vm { qemu, frames })
+    }
+
+    /// How it came to be up.
+    pub fn origin(&self) -> Origin {
+        self.qemu.origin
     }
 
     /// Puts a program on PATH there, in place of one of its name.

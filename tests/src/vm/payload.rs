@@ -30,7 +30,7 @@ pub fn write(to: &File, rootfs: &Path, more: &[PathBuf]) -> io::Result<()> {
     tar.follow_symlinks(false);
 
     add_program(&mut tar, ".vm/guest", &programs.join(GUEST)).map_err(|error| {
-        io::Error::other(format!("{error} (it is built by: cargo build -p tests)"))
+        io::Error::other(format!("{error} (it is built by: cargo build --bins)"))
     })?;
     add(&mut tar, "bin/step", &mut header(EntryType::Regular, 0o755), STEP.as_bytes())?;
     for name in PROGRAMS {

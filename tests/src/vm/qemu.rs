@@ -76,9 +76,21 @@ impl Accel {
     }
 }
 
+/// How a VM came to be up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Booted, with KVM.
+    Kvm,
+    /// Booted in an emulated processor, and saved on the way if that was possible.
+    Emulated,
+    /// Gone on from where an emulated one was saved.
+    Saved,
+}
+
 /// A running QEMU. Killed when dropped: nothing in the guest is worth an orderly end.
 pub struct Qemu {
     process: Child,
+    pub origin: Origin,
     /// Connected to the guest's port.
     pub wire: UnixStream,
     /// QEMU's own ear.
@@ -228,7 +240,12 @@ impl Qemu {
         };
         let process = qemu.spawn().explain("start qemu-system-x86_64")?;
         let cache = image.parent().unwrap_or(image).to_owned();
-        Ok(Qemu { process, wire, monitor, log, cache, _image: held })
+        let origin = match (accel, state) {
+            (Accel::Kvm, _) => Origin::Kvm,
+            (Accel::Tcg, None) => Origin::Emulated,
+            (Accel::Tcg, Some(_)) => Origin::Saved,
+        };
+        Ok(Qemu { process, origin, wire, monitor, log, cache, _image: held })
     }
 
     /// Tells the guest that waits to be saved, or has been, how to go on, and waits until it is up.
