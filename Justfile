@@ -27,8 +27,8 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 [no-exit-message]
 @vm *ARGS:
     case "${1-}" in --program*) ;; *) steps/build "the steps" --release --package 'step*' ;; esac
-    steps/build "the programs that check them" --package tests --bins
-    exec cargo run --quiet --package tests --bin vm -- "$@"
+    steps/build "the programs that check them" --checkers
+    exec cargo run --quiet --bin vm -- "$@"
 
 # Make a root filesystem in DIR: busybox, debian, docker-export or host
 [group('run')]
@@ -55,20 +55,20 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 [group('run')]
 [no-exit-message]
 @book:
-    steps/build "the book's program" --package book
-    exec cargo run --quiet --package book -- --open
+    steps/build "the book's program" --bin book
+    exec cargo run --quiet --bin book -- --open
 
 # Tell which steps run on this machine, and what the others lack
 [group('check')]
 [no-exit-message]
 @doctor: build
-    exec cargo run --quiet --package tests --bin doctor
+    exec cargo run --quiet --bin doctor
 
 # Check steps in the VM: `./just verify 4`, or all of them
 [group('check')]
 [no-exit-message]
 @verify *ARGS: build
-    exec cargo run --quiet --package tests --bin verify -- "$@"
+    exec cargo run --quiet --bin verify -- "$@"
 
 # Measure the steps beside their peers: `./just bench`, or some rows; `--short`, `--record` for the book
 [group('check')]
@@ -110,58 +110,58 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 [group('exercise')]
 [no-exit-message]
 @start N: exercises
-    exec cargo run --quiet --package exercises -- start "$1"
+    exec cargo run --quiet --bin exercise -- start "$1"
 
 # Check your step N in the VM; `--bin FILE` checks any program, `--from 1` all stages up to N
 [group('exercise')]
 [no-exit-message]
 @check N *ARGS: exercises
-    exec cargo run --quiet --package exercises -- check "$@"
+    exec cargo run --quiet --bin exercise -- check "$@"
 
 # Check your step N, and again each time that you save a file
 [group('exercise')]
 [no-exit-message]
 @watch N: exercises
-    exec cargo run --quiet --package exercises -- watch "$1"
+    exec cargo run --quiet --bin exercise -- watch "$1"
 
 # Give the next hint of your first task that is not done, or of task K
 [group('exercise')]
 [no-exit-message]
 @hint N *K: exercises
-    exec cargo run --quiet --package exercises -- hint "$@"
+    exec cargo run --quiet --bin exercise -- hint "$@"
 
 # Show, task by task, what the reference has where your step N has something else
 [group('exercise')]
 [no-exit-message]
 @solution N *K: exercises
-    exec cargo run --quiet --package exercises -- solution "$@"
+    exec cargo run --quiet --bin exercise -- solution "$@"
 
 # Move your step N aside, to begin anew
 [group('exercise')]
 [no-exit-message]
 @reset N: exercises
-    exec cargo run --quiet --package exercises -- reset "$1"
+    exec cargo run --quiet --bin exercise -- reset "$1"
 
 # Show what you have done
 [group('exercise')]
 [no-exit-message]
 @progress: exercises
-    exec cargo run --quiet --package exercises -- progress
+    exec cargo run --quiet --bin exercise -- progress
 
 # Write what you have done to work/report.json and work/report.txt, to hand in
 [group('exercise')]
 [no-exit-message]
 @report: exercises
-    exec cargo run --quiet --package exercises -- report
+    exec cargo run --quiet --bin exercise -- report
 
 [private]
 [no-exit-message]
 @exercises:
-    steps/build "what the exercises need" --package exercises --package tests --bins
+    steps/build "what the exercises need" --bin exercise --checkers
 
 # All steps, as they are shipped, and the programs that check them
 [private]
 [no-exit-message]
 @build:
     steps/build "the steps" --release --package 'step*'
-    steps/build "the programs that check them" --package tests --bins
+    steps/build "the programs that check them" --checkers
