@@ -102,6 +102,7 @@ fn wait_for_exec(mut child: &UnixStream) {
 
 /// The child: what it still is until it becomes the command.
 fn child(options: &Options, callers_mask: &SigSet, engine: &UnixStream) -> Result<u8, Error> {
+    wait_for_ids(engine)?;
     end_with(engine)?;
     callers_mask.thread_set_mask().explain("restore the signal mask")?;
     close_on_exec()?;
@@ -127,13 +128,22 @@ fn enter(rootfs: &Path, limits: &Limits) -> Result<(), Error> {
     rootfs::pivot_into(&rootfs)
 }
 
-/// Lets the container end with its engine, even when that is killed, and waits for its word.
+/// Waits for the engine's word that we have our ids.
+fn wait_for_ids(mut engine: &UnixStream) -> Result<(), Error> {
+    match engine.read(&mut [0]).explain("wait for the engine")? {
+        0 => Err(Error::new("the engine has ended")),
+        _ => Ok(()),
+    }
+}
+
+/// Lets the container end with its engine, even when that is killed.
 fn end_with(mut engine: &UnixStream) -> Result<(), Error> {
     prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
     // If the engine was killed before this call, nothing will come. getppid would not tell: it is 0
     // here.
-    match engine.read(&mut [0]).explain("wait for the engine")? {
-        0 => Err(Error::new("the engine has ended")),
+    engine.set_nonblocking(true).explain("look at the engine")?;
+    match engine.read(&mut [0]) {
+        Ok(0) => Err(Error::new("the engine has ended")),
         _ => Ok(()),
     }
 }

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, chdir, execvp, sethostname};
@@ -122,6 +122,7 @@ fn child(
     callers_mask: &SigSet,
     engine: &UnixStream,
 ) -> Result<u8, Error> {
+    wait_for_ids(engine)?;
     end_with(engine)?;
     callers_mask.thread_set_mask().explain("restore the signal mask")?;
     close_all_but(engine)?;
@@ -138,7 +139,8 @@ fn child(
     let user = User::find(&process.user)?;
     process.environment.take_on(&user.home);
     user.take_on()?;
-    still_end_with(engine)?;
+    // Once more: a change of user takes it back (PR_SET_PDEATHSIG(2const)).
+    end_with(engine)?;
     match exec(&process.command)? {}
 }
 
@@ -165,25 +167,23 @@ fn start_in(directory: &Path) -> Result<(), Error> {
     chdir(directory).explain(format_args!("chdir to {directory:?}"))
 }
 
-/// Lets the container end with its engine, even when that is killed, and waits for its word.
-fn end_with(mut engine: &UnixStream) -> Result<(), Error> {
-    prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
-    // If the engine was killed before this call, nothing will come. getppid would not tell: it is 0
-    // here.
+/// Waits for the engine's word that we have our ids.
+fn wait_for_ids(mut engine: &UnixStream) -> Result<(), Error> {
     match engine.read(&mut [0]).explain("wait for the engine")? {
         0 => Err(Error::new("the engine has ended")),
         _ => Ok(()),
     }
 }
 
-/// Asks for that once more, after a change of user has taken it back (PR_SET_PDEATHSIG(2const)).
-fn still_end_with(engine: &UnixStream) -> Result<(), Error> {
+/// Lets the container end with its engine, even when that is killed.
+fn end_with(mut engine: &UnixStream) -> Result<(), Error> {
     prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
-    // Its end of the line closes with it. While it lives it has nothing more to say.
-    match recv(engine.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {
-        Err(Errno::EAGAIN) => Ok(()),
-        Ok(_) => Err(Error::new("the engine has ended")),
-        Err(errno) => Err(errno).explain("look at the engine"),
+    // If the engine was killed before this call, nothing will come. getppid would not tell: it is 0
+    // here.
+    engine.set_nonblocking(true).explain("look at the engine")?;
+    match engine.read(&mut [0]) {
+        Ok(0) => Err(Error::new("the engine has ended")),
+        _ => Ok(()),
     }
 }
 

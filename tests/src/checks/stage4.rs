@@ -216,6 +216,8 @@ fn engine_killed_first(engine: &Engine) -> Verdict {
     let mut running = Running::start(strace)?;
     let born = within(patience(), || running.inner().is_ok_and(|it| first_child(it).is_some()));
     require(born, &running.tried, "a container", "none")?;
+    // By then the engine has given its child all that it waits for, in the steps where it does.
+    thread::sleep(Duration::from_secs(1));
     kill(running.inner()?, Signal::SIGKILL)?;
     running.status()?;
     machine.is_unchanged()
