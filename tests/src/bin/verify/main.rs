@@ -19,8 +19,8 @@ use options::{Options, Subject};
 use tally::Tally;
 
 mod options;
+mod saved;
 mod tally;
-mod twins;
 
 /// VMs at a time, so that they keep two cores busy.
 const VMS: usize = 2;
@@ -74,8 +74,8 @@ fn run(options: &Options) -> Result<u8, Error> {
             let chapters = chapters.into_iter().rev().map(Job::Chapter);
             let held = steps.map(checks(false)).chain(surveys);
             // Chapters first, while no worker has a VM that would be idle.
-            let twins = options.only.is_none().then_some(Job::Twins);
-            chapters.chain(twins).chain(held).chain(controls.map(checks(true))).collect()
+            let saved = options.only.is_none().then_some(Job::Saved);
+            chapters.chain(saved).chain(held).chain(controls.map(checks(true))).collect()
         }
     };
     let vms = VMS.min(jobs.len());
@@ -106,8 +106,8 @@ enum Job {
     },
     Survey(&'static Survey),
     Chapter(Chapter),
-    /// VMs that go on from the same saved one.
-    Twins,
+    /// A VM that goes on from a saved one.
+    Saved,
 }
 
 /// Every so many of a plan's checks, from one on.
@@ -158,9 +158,9 @@ fn work(options: &Options, jobs: &Mutex<VecDeque<Job>>, tally: &Mutex<Tally>) ->
                 }
                 lock(tally).take_chapter(&chapter, &outcome, start.elapsed().as_secs_f64());
             }
-            Job::Twins => {
-                let faults = twins::faults()?;
-                lock(tally).take_twins(&faults);
+            Job::Saved => {
+                let faults = saved::faults()?;
+                lock(tally).take_saved(&faults);
             }
         }
     }

@@ -12,7 +12,7 @@ use tests::transcripts::Chapter;
 ///
 /// With a stage: its checks on its own step. With a survey: that, which puts all steps to the same
 /// probes and is held to its snapshot. With a chapter: its transcripts, whose commands must print
-/// what the book shows. Without any: all chapters; that VMs go on from a saved one as they should;
+/// what the book shows. Without any: all chapters; that a VM goes on from a saved one as it should;
 /// all steps, each with its own stage's checks and those of the stages before it; all surveys; then
 /// the negative controls, each stage's checks on the step before, which must not pass them.
 #[derive(Parser)]
