@@ -34,7 +34,7 @@ within() {
 # build_step N: builds the step and copies its program to $work/stepN.
 build_step() {
     local program
-    program=$(steps/build "step$1" --release --package "step$1" --bin "step$1" --message-format json-render-diagnostics |
+    program=$(steps/build "step$1" --release --package 'step*' --bin "step$1" --message-format json-render-diagnostics |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
     install "$program" "$work/step$1"
 }

@@ -57,6 +57,9 @@ pub struct Mistake {
     pub cause: String,
     /// The check that it makes fail first.
     pub check: String,
+    /// Checks before that one that it may make fail or not, as two processes happen to be run.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// What then stands in what was seen: all of these.
     #[serde(default)]
     pub seen: Vec<String>,
@@ -74,8 +77,9 @@ pub struct Mistake {
 impl Mistake {
     /// Whether a failed check looks like it.
     pub fn explains(&self, check: &str, failure: &Failure) -> bool {
+        let is_shown_by = self.check == check || self.also.iter().any(|also| also == check);
         let was_seen = self.seen.iter().all(|part| failure.seen.contains(part));
-        self.check == check && was_seen && failure.expected.contains(&self.expected)
+        is_shown_by && was_seen && failure.expected.contains(&self.expected)
     }
 }
 

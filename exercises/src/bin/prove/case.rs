@@ -124,6 +124,7 @@ impl Trial<'_> {
         let plan = plans.find(|plan| plan.has(check)).context("nobody is promised it")?;
         let in_order = exercise.tasks.iter().flat_map(|task| task.all_checks());
         let before = in_order.take_while(|name| all && *name != check.name);
+        let before = before.filter(|name| mistake.also.iter().all(|also| also != name));
         let until: Vec<String> = before.chain([check.name]).map(String::from).collect();
         let reports = self.reports(plan, &until, Expected::OneFailure)?;
         let failed =
