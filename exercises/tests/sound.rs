@@ -81,9 +81,13 @@ fn a_mistake_is_made_in_one_place() {
         for (number, task) in exercise.numbered() {
             for mistake in &task.mistakes {
                 let label = format!("{}: {}", exercise.label(number), mistake.cause);
-                let of = exercise.task_of(&mistake.check);
-                let in_time = of.is_some_and(|of| of <= number);
-                assert!(in_time, "{label}: no check of the task or of one before it");
+                for check in mistake.also.iter().chain([&mistake.check]) {
+                    let in_time = exercise.task_of(check).is_some_and(|of| of <= number);
+                    assert!(
+                        in_time,
+                        "{label}: {check} is no check of the task or of one before it"
+                    );
+                }
                 let is_meant = |file: &&File| in_crate(&file.path) == Path::new(&mistake.file);
                 let file = step.files.values().find(is_meant).expect(&label);
                 assert_eq!(file.text().matches(&mistake.right).count(), 1, "{label}");

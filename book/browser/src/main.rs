@@ -129,8 +129,9 @@ fn look_at(tab: &mut Tab, page: &str) -> Result<Vec<String>> {
             let mut wrong = Vec::new();
             if (width, theme) == (DESK, THEMES[0]) {
                 wrong = checks::keyboard(tab)?;
-                // The first key comes now and then while Chromium is still busy with the page. What is wrong is so again.
-                if !wrong.is_empty() {
+                // In some ten runs of all pages, Chromium twice missed the first element. What is wrong is so again.
+                if let Some(fault) = wrong.first() {
+                    println!("{page}: the Tab key once more, after: {fault}");
                     tab.open(page)?;
                     wrong = checks::keyboard(tab)?;
                 }
