@@ -100,28 +100,45 @@ static void enter(void) {
 
 /* --- the command --- */
 
-/* Where execvp found the command, in `path`; or nowhere. */
-static int find(const char *command, char *path, size_t size) {
-    snprintf(path, size, "%s", command);
-    if (strchr(command, '/')) return access(path, F_OK) == 0;
-    char *paths = strdup(getenv("PATH") ? getenv("PATH") : "/bin:/usr/bin");
-    for (char *dir = strtok(paths, ":"); dir && *command; dir = strtok(NULL, ":")) {
-        snprintf(path, size, "%s/%s", dir, command);
-        if (access(path, F_OK) == 0) return 1;
-    }
-    return 0;
+/* What the kernel's errno leaves open, looked up in the file. */
+static const char *look_at(const char *path, int errnum) {
+    char start[5] = "";
+    struct stat st;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0) (void)!read(file, start, 4), close(file);
+    int is_script = strncmp(start, "#!", 2) == 0;
+    if (stat(path, &st)) return NULL;
+    if (errnum == ENOENT) return "it is there, but its interpreter or loader is not";
+    if (errnum == EACCES && S_ISDIR(st.st_mode)) return "it is a directory";
+    if (errnum == EACCES && !(st.st_mode & 0111)) return "chmod +x makes it executable";
+    if (errnum == EACCES && is_script) return "its interpreter may not be executed";
+    if (errnum == ENOEXEC && strncmp(start, "\177ELF", 4) == 0) return "it is for another processor";
+    if (errnum == ENOEXEC) return "it begins with no #! line";
+    return NULL;
 }
 
+/* Not execvp: that would start a shell on what the kernel does not know. */
 static void become(char **argv) {
-    execvp(argv[0], argv);
-    char path[4100];
+    char path[4100] = "", file[4100];
     struct stat st;
-    int errnum = errno, found = find(argv[0], path, sizeof path), on_path = !strchr(argv[0], '/');
-    int is_directory = found && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    const char *cure = NULL;
-    if (errnum == ENOENT && found) cure = "it is there, but its interpreter or loader is not";
-    if (errnum == ENOENT && !found && on_path) cure = "not found on PATH";
-    if (errnum == EACCES) cure = is_directory ? "it is a directory" : "chmod +x makes it executable";
+    int errnum = ENOENT;
+    if (strchr(argv[0], '/')) {
+        snprintf(path, sizeof path, "%s", argv[0]);
+        execv(path, argv);
+        errnum = errno;
+    } else {
+        char *paths = strdup(getenv("PATH") ? getenv("PATH") : "/bin:/usr/bin");
+        for (char *dir = strtok(paths, ":"); dir && *argv[0]; dir = strtok(NULL, ":")) {
+            snprintf(file, sizeof file, "%s/%s", dir, argv[0]);
+            execv(file, argv);
+            int refused = errno;
+            if (!*path && stat(file, &st) == 0 && S_ISREG(st.st_mode)) {
+                snprintf(path, sizeof path, "%s", file);
+                errnum = refused;
+            }
+        }
+    }
+    const char *cure = *path ? look_at(path, errnum) : "not found on PATH";
     errno = errnum;
     fail(errnum == ENOENT || errnum == ENOTDIR ? 127 : 126, cure, "cannot execute \"%s\"", argv[0]);
 }

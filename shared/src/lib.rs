@@ -6,8 +6,10 @@
 
 mod cli;
 mod error;
+mod execute;
 pub mod home;
 pub mod size;
 
 pub use cli::main;
-pub use error::{ENGINE_FAILED, Error, Explain, cannot_execute};
+pub use error::{ENGINE_FAILED, Error, Explain};
+pub use execute::{cannot_execute, not_on_path};

@@ -1,4 +1,5 @@
 //! What later steps import from this one.
 
+pub mod files;
 pub mod signals;
 pub mod terminal;

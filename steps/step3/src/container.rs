@@ -1,17 +1,15 @@
 //! What happens to the process, in order.
 
-use std::convert::Infallible;
-use std::ffi::{CString, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::signal::SigSet;
-use nix::unistd::{ForkResult, chdir, chroot, execvp, sethostname};
+use nix::unistd::{ForkResult, chdir, chroot, sethostname};
 use shared::{Error, Explain};
-use step1::signals;
+use step0::exec::exec;
 use step1::terminal::Terminal;
+use step1::{files, signals};
 use step2::clone::{clone3, in_new};
 
 use crate::Options;
@@ -40,7 +38,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 /// The child: what it still is until it becomes the command.
 fn child(options: &Options, callers_mask: &SigSet) -> Result<u8, Error> {
     callers_mask.thread_set_mask().explain("restore the signal mask")?;
-    close_on_exec()?;
+    files::close_on_exec()?;
     sethostname(&options.hostname)
         .explain(format_args!("sethostname to {:?}", options.hostname))
         .map_err(|error| error.cure(Errno::EINVAL, "at most 64 bytes"))?;
@@ -54,20 +52,4 @@ fn enter(rootfs: &Path) -> Result<(), Error> {
     entered.map_err(|error| error.cure(Errno::ENOENT, "`./just rootfs` makes one"))?;
     // chroot leaves the working directory where it was: outside, a way out of the new root.
     chdir("/").explain("chdir to the new /")
-}
-
-/// Lets the command have standard input, output and error, and no other file that happened to be
-/// open in the engine's caller: an open directory of the host would be a way out of the container.
-fn close_on_exec() -> Result<(), Error> {
-    // SAFETY: files are only marked, and closed by a successful exec.
-    let result = unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
-    Errno::result(result).explain("close_range from 3 on, as Linux can since 5.11").map(drop)
-}
-
-/// Becomes the command. This returns only when that failed: otherwise nothing is left to return to.
-fn exec(command: &[OsString]) -> Result<Infallible, Error> {
-    let to_c = |arg: &OsString| CString::new(arg.as_bytes()).expect("no argument contains a NUL");
-    let argv: Vec<CString> = command.iter().map(to_c).collect();
-    let Err(errno) = execvp(&argv[0], &argv);
-    Err(shared::cannot_execute(&command[0], errno))
 }

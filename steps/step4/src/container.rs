@@ -1,22 +1,18 @@
 //! What happens to the process, in order.
 
-use std::convert::Infallible;
-use std::ffi::{CString, OsString};
-use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
-use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{ForkResult, execvp, sethostname};
+use nix::sys::signal::SigSet;
+use nix::unistd::{ForkResult, sethostname};
 use shared::{Error, Explain};
-use step1::signals;
+use step0::exec::exec;
 use step1::terminal::Terminal;
+use step1::{files, signals};
 use step2::clone::{clone3, in_new};
-use step4::{pid1, rootfs};
+use step4::{lifeline, pid1, rootfs};
 
 use crate::Options;
 
@@ -47,24 +43,17 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         }
         ForkResult::Parent { child } => {
             drop(childs_end);
-            wait_for_exec(&engines_end);
+            lifeline::wait_for_exec(&engines_end);
             signals::supervise(child, pid1::pass_on)
         }
     }
 }
 
-/// Returns when the child has become the command, or has failed: exec and exit close its end.
-fn wait_for_exec(mut child: &UnixStream) {
-    // Signals wait meanwhile. Sent now, to a PID 1 that has no handlers yet, they would be lost.
-    // However this ends, nobody holds the other end any more.
-    let _ = io::copy(&mut child, &mut io::sink());
-}
-
 /// The child: what it still is until it becomes the command.
-fn child(options: &Options, callers_mask: &SigSet, engine: &UnixStream) -> Result<u8, Error> {
-    end_with(engine)?;
+fn child(options: &Options, callers_mask: &SigSet, lifeline: &UnixStream) -> Result<u8, Error> {
+    lifeline::end_with_engine(lifeline)?;
     callers_mask.thread_set_mask().explain("restore the signal mask")?;
-    close_on_exec()?;
+    files::close_on_exec()?;
     sethostname(&options.hostname)
         .explain(format_args!("sethostname to {:?}", options.hostname))
         .map_err(|error| error.cure(Errno::EINVAL, "at most 64 bytes"))?;
@@ -79,32 +68,4 @@ fn enter(rootfs: &Path) -> Result<(), Error> {
     rootfs::mount_proc(&rootfs)?;
     rootfs::mount_dev(&rootfs)?;
     rootfs::pivot_into(&rootfs)
-}
-
-/// Lets the container end with its engine, even when that is killed.
-fn end_with(mut engine: &UnixStream) -> Result<(), Error> {
-    prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
-    // If the engine was killed before this call, nothing will come. getppid would not tell: it is 0
-    // here.
-    engine.set_nonblocking(true).explain("look at the engine")?;
-    match engine.read(&mut [0]) {
-        Ok(0) => Err(Error::new("the engine has ended")),
-        _ => Ok(()),
-    }
-}
-
-/// Lets the command have standard input, output and error, and no other file that happened to be
-/// open in the engine's caller: an open directory of the host would be a way out of the container.
-fn close_on_exec() -> Result<(), Error> {
-    // SAFETY: files are only marked, and closed by a successful exec.
-    let result = unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
-    Errno::result(result).explain("close_range from 3 on, as Linux can since 5.11").map(drop)
-}
-
-/// Becomes the command. This returns only when that failed: otherwise nothing is left to return to.
-fn exec(command: &[OsString]) -> Result<Infallible, Error> {
-    let to_c = |arg: &OsString| CString::new(arg.as_bytes()).expect("no argument contains a NUL");
-    let argv: Vec<CString> = command.iter().map(to_c).collect();
-    let Err(errno) = execvp(&argv[0], &argv);
-    Err(shared::cannot_execute(&command[0], errno))
 }

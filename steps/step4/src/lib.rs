@@ -1,4 +1,5 @@
 //! What later steps import from this one.
 
+pub mod lifeline;
 pub mod pid1;
 pub mod rootfs;

@@ -1,5 +1,6 @@
 //! What later steps import from this one.
 
+pub mod handshake;
 pub mod restrictions;
 pub mod subordinate;
 pub mod userns;

@@ -1,27 +1,20 @@
 //! What happens to the process, in order.
 
-use std::convert::Infallible;
-use std::ffi::{CString, OsString};
-use std::io::{self, Read};
 use std::mem;
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
-use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::socket::{MsgFlags, send};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{ForkResult, Pid, execvp, sethostname};
+use nix::sys::signal::SigSet;
+use nix::unistd::{ForkResult, sethostname};
 use shared::{Error, Explain};
-use step1::signals;
+use step0::exec::exec;
 use step1::terminal::Terminal;
+use step1::{files, signals};
 use step2::clone::{clone3, in_new};
-use step4::{pid1, rootfs};
-use step5::userns::{self, Userns};
+use step4::{lifeline, pid1, rootfs};
+use step5::{handshake, userns};
 use step6::cgroup::{self, Cgroup};
 use step6::limits::Limits;
 
@@ -48,7 +41,9 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     let (engines_end, childs_end) = UnixStream::pair().explain("socketpair")?;
     let cgroup = Cgroup::make(&options.limits)?;
     let mut args = in_new(NAMESPACES);
-    cgroup.iter().for_each(|cgroup| cgroup.receive(&mut args));
+    if let Some(cgroup) = &cgroup {
+        cgroup.receive(&mut args);
+    }
     // SAFETY: this process has one thread, so the child may do whatever its parent could.
     let cloned = unsafe { clone3(&args) }.explain("clone3 a child into new namespaces");
     match cloned.map_err(userns::explain_refusal)? {
@@ -59,53 +54,21 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         }
         ForkResult::Parent { child } => {
             drop(childs_end);
-            release(child, options.userns, &engines_end)?;
-            wait_for_exec(&engines_end);
+            let mapped = userns::map_ids(child, options.userns);
+            handshake::release(child, mapped, &engines_end)?;
+            lifeline::wait_for_exec(&engines_end);
             let status = signals::supervise(child, pid1::pass_on)?;
             cgroup.map_or(Ok(status), |cgroup| cgroup.end(&options.limits, status))
         }
     }
 }
 
-/// Gives the child its ids, then the word to go on. Without them it is nobody, and waits.
-fn release(child: Pid, userns: Userns, line: &UnixStream) -> Result<(), Error> {
-    let released = userns::map_ids(child, userns).and_then(|()| tell(line));
-    released.or_else(|error| {
-        // It must not go on, nor outlive us.
-        let _ = kill(child, Signal::SIGKILL);
-        match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
-            // It had ended before, and has said why: `supervise` will tell.
-            Ok(WaitStatus::Exited(..)) => Ok(()),
-            _ => {
-                let _ = waitpid(child, None);
-                Err(error)
-            }
-        }
-    })
-}
-
-/// Sends the child the word to go on.
-fn tell(line: &UnixStream) -> Result<(), Error> {
-    match send(line.as_raw_fd(), b"!", MsgFlags::MSG_NOSIGNAL) {
-        // It has failed, or somebody has killed it: `supervise` will tell.
-        Err(Errno::EPIPE) => Ok(()),
-        sent => sent.map(drop).explain("send the child the word to go on"),
-    }
-}
-
-/// Returns when the child has become the command, or has failed: exec and exit close its end.
-fn wait_for_exec(mut child: &UnixStream) {
-    // Signals wait meanwhile. Sent now, to a PID 1 that has no handlers yet, they would be lost.
-    // However this ends, nobody holds the other end any more.
-    let _ = io::copy(&mut child, &mut io::sink());
-}
-
 /// The child: what it still is until it becomes the command.
-fn child(options: &Options, callers_mask: &SigSet, engine: &UnixStream) -> Result<u8, Error> {
-    wait_for_ids(engine)?;
-    end_with(engine)?;
+fn child(options: &Options, callers_mask: &SigSet, lifeline: &UnixStream) -> Result<u8, Error> {
+    handshake::wait_for_word(lifeline)?;
+    lifeline::end_with_engine(lifeline)?;
     callers_mask.thread_set_mask().explain("restore the signal mask")?;
-    close_on_exec()?;
+    files::close_on_exec()?;
     userns::drop_groups()?;
     sethostname(&options.hostname)
         .explain(format_args!("sethostname to {:?}", options.hostname))
@@ -126,40 +89,4 @@ fn enter(rootfs: &Path, limits: &Limits) -> Result<(), Error> {
         cgroup::mount_cgroup(&rootfs)?;
     }
     rootfs::pivot_into(&rootfs)
-}
-
-/// Waits for the engine's word that we have our ids.
-fn wait_for_ids(mut engine: &UnixStream) -> Result<(), Error> {
-    match engine.read(&mut [0]).explain("wait for the engine")? {
-        0 => Err(Error::new("the engine has ended")),
-        _ => Ok(()),
-    }
-}
-
-/// Lets the container end with its engine, even when that is killed.
-fn end_with(mut engine: &UnixStream) -> Result<(), Error> {
-    prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
-    // If the engine was killed before this call, nothing will come. getppid would not tell: it is 0
-    // here.
-    engine.set_nonblocking(true).explain("look at the engine")?;
-    match engine.read(&mut [0]) {
-        Ok(0) => Err(Error::new("the engine has ended")),
-        _ => Ok(()),
-    }
-}
-
-/// Lets the command have standard input, output and error, and no other file that happened to be
-/// open in the engine's caller: an open directory of the host would be a way out of the container.
-fn close_on_exec() -> Result<(), Error> {
-    // SAFETY: files are only marked, and closed by a successful exec.
-    let result = unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
-    Errno::result(result).explain("close_range from 3 on, as Linux can since 5.11").map(drop)
-}
-
-/// Becomes the command. This returns only when that failed: otherwise nothing is left to return to.
-fn exec(command: &[OsString]) -> Result<Infallible, Error> {
-    let to_c = |arg: &OsString| CString::new(arg.as_bytes()).expect("no argument contains a NUL");
-    let argv: Vec<CString> = command.iter().map(to_c).collect();
-    let Err(errno) = execvp(&argv[0], &argv);
-    Err(shared::cannot_execute(&command[0], errno))
 }

@@ -54,7 +54,7 @@ impl Environment {
         }
     }
 
-    /// Makes it this process's own. So execvp looks for the command in *its* PATH.
+    /// Makes it this process's own. So `exec` looks for the command in *its* PATH.
     pub fn take_on(&self, home: &OsStr) {
         // SAFETY: this process has one thread: nobody else reads the environment meanwhile.
         unsafe { libc::clearenv() };

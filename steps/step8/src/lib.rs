@@ -3,6 +3,7 @@
 pub mod environment;
 pub mod etc;
 pub mod image;
+pub mod inherited;
 pub mod layer;
 pub mod own_file;
 pub mod process;

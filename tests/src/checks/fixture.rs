@@ -46,6 +46,10 @@ pub fn prepare() -> io::Result<()> {
         put("fixture/text", 0o644, b"not a program\n")?;
         put("fixture/nothing", 0o755, b"#!/bin/sh\n")?;
         put("fixture/no-interpreter", 0o755, b"#!/no/such/interpreter\n")?;
+        put("fixture/closed-interpreter", 0o755, b"#!/fixture/text\n")?;
+        put("fixture/no-format", 0o755, b"echo a shell was started\n")?;
+        put("fixture/another-processor", 0o755, &another_processors())?;
+        fs::create_dir_all(root.join("fixture/decoy/probe"))?;
         put("bin/probe", 0o755, &fs::read("/slipway/bin/probe")?)?;
     }
     let inside = Path::new(ROOTFS);
@@ -56,6 +60,17 @@ pub fn prepare() -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
+}
+
+/// The header of a program for a processor that this machine's is not (elf(5)).
+fn another_processors() -> Vec<u8> {
+    let machine: u16 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
+    let mut header = b"\x7fELF\x02\x01\x01".to_vec();
+    header.resize(16, 0);
+    header.extend([2, 0]); // ET_EXEC
+    header.extend(machine.to_le_bytes());
+    header.resize(64, 0);
+    header
 }
 
 /// Gives the root filesystem to the one who will call the engine, and moves this process to where

@@ -40,6 +40,10 @@ promises! { stage 0:
     not_executable "a file without execute permission: status 126 and the cure"
     no_interpreter "a script whose interpreter is missing: status 127, and which is missing"
     no_interpreter_on_path "the same for a script that PATH leads to"
+    closed_interpreter "a script whose interpreter may not be executed: status 126, and that it is that one"
+    another_processor "a program for another processor: status 126, in the kernel's words"
+    no_format "a text without `#!`: status 126, and no shell is started on it"
+    decoy_on_path "what PATH leads to and is no file is passed over, and not found if it is all there is"
     no_command "no command at all: status 125"
     unknown_option "an unknown option: status 125, named"
     help "--help explains itself on standard output: status 0"
@@ -214,7 +218,30 @@ fn no_interpreter(engine: &Engine) -> Verdict {
 fn no_interpreter_on_path(engine: &Engine) -> Verdict {
     let command = engine.with_path("/nowhere:/fixture", &["no-interpreter"]);
     let outcome = Outcome::of(command, b"")?;
-    outcome.ends_with(127)?.complains_of(&["\"no-interpreter\"", "interpreter or loader"])
+    outcome.ends_with(127)?.complains_of(&["\"no-interpreter\"", "its interpreter"])
+}
+
+fn closed_interpreter(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["/fixture/closed-interpreter"])?;
+    outcome.ends_with(126)?.complains_of(&["Permission denied", "its interpreter"])
+}
+
+fn another_processor(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["/fixture/another-processor"])?;
+    outcome.ends_with(126)?.complains_of(&["Exec format error", "another processor"])?;
+    let command = engine.with_path("/nowhere:/fixture", &["another-processor"]);
+    Outcome::of(command, b"")?.ends_with(126)?.complains_of(&["Exec format error"])
+}
+
+fn no_format(engine: &Engine) -> Verdict {
+    let outcome = engine.run(["/fixture/no-format"])?;
+    outcome.ends_with(126)?.prints("")?.complains_of(&["Exec format error", "#!"])
+}
+
+fn decoy_on_path(engine: &Engine) -> Verdict {
+    let with_path = |path| Outcome::of(engine.with_path(path, &["probe", "exit", "3"]), b"");
+    with_path("/fixture/decoy:/bin")?.ends_with(3)?;
+    with_path("/fixture/decoy")?.ends_with(127)?.complains_of(&["\"probe\"", "PATH"])
 }
 
 fn no_command(engine: &Engine) -> Verdict {

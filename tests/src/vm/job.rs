@@ -84,7 +84,8 @@ impl Job {
             None => on_pipes(&mut command, user),
         };
         job.map_err(|error| {
-            shared::cannot_execute(&argv[0], Errno::try_from(error).unwrap_or(Errno::EIO))
+            let errno = Errno::try_from(error).unwrap_or(Errno::EIO);
+            shared::cannot_execute(&argv[0], Path::new(&argv[0]), errno)
         })
     }
 

@@ -1,0 +1,3 @@
+//! What later steps import from this one.
+
+pub mod exec;
