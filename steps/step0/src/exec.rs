@@ -22,22 +22,18 @@ pub fn exec(command: &[OsString]) -> Result<Infallible, Error> {
         let Err(errno) = execv(&argv[0], &argv);
         return Err(shared::cannot_execute(name, Path::new(name), errno));
     }
-    let mut refused = None;
+    let mut refused = Vec::new();
     let path = env::var_os("PATH").unwrap_or(DEFAULT_PATH.into());
     for program in env::split_paths(&path).map(|directory| directory.join(name)) {
         let Err(errno) = execv(&to_c(program.as_os_str()), &argv);
-        match errno {
-            // Another directory may have one that runs.
-            Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES => {
-                if refused.is_none() && program.is_file() {
-                    refused = Some((program, errno));
-                }
-            }
-            _ => return Err(shared::cannot_execute(name, &program, errno)),
+        if !matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) {
+            return Err(shared::cannot_execute(name, &program, errno));
         }
+        // Another directory may have one that runs.
+        refused.push((program, errno));
     }
-    Err(match refused {
-        Some((program, errno)) => shared::cannot_execute(name, &program, errno),
-        None => shared::not_on_path(name),
-    })
+    match refused.into_iter().find(|(program, _)| program.is_file()) {
+        Some((program, errno)) => Err(shared::cannot_execute(name, &program, errno)),
+        None => Err(shared::not_on_path(name)),
+    }
 }
