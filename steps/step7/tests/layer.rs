@@ -14,3 +14,5 @@ mod replacing;
 mod scratch;
 #[path = "layer/whiteouts.rs"]
 mod whiteouts;
+#[path = "layer/writers.rs"]
+mod writers;

@@ -3,18 +3,18 @@
 //! Where archives can be read in more than one way, this reads them as Go's `archive/tar` does, and
 //! with it Docker, containerd, podman and umoci: an image must not be another one here.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, Read};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::sys::time::TimeSpec;
 use shared::{Error, Explain};
-use tar::Header;
 
-use super::header::{self, Kind};
-use super::pax::Pax;
+use super::header::{self, Block, Header, Kind, OldSparse, up_to_nul};
+use super::pax::{Pax, PaxSparse};
 use super::sparse::{self, MAX_SPANS, Map, MapReader, Style};
 
+/// Bytes of a [`Block`].
 const BLOCK: u64 = 512;
 
 /// Bytes that PAX records or a long name may have, as in Go.
@@ -66,116 +66,106 @@ impl<R: BufRead> Archive<R> {
                     _ => Err(Error::new("the layer ends after the PAX header of an entry")),
                 };
             };
-            let typeflag = header.as_old().linkflag[0];
-            let size = header::size(&header).map_err(|why| refuse(&header, why))?;
-            self.set_content(size);
-            match typeflag {
-                b'L' => long_name = Some(up_to_nul(self.extension()?)),
-                b'K' => long_link = Some(up_to_nul(self.extension()?)),
-                b'x' => {
-                    let records = self.extension()?;
-                    pax = Some(Pax::parse(&records).map_err(|why| refuse(&header, &why))?);
+            self.set_content(header.size);
+            match header.typeflag {
+                b'L' => long_name = self.long_name()?,
+                b'K' => long_link = self.long_name()?,
+                b'x' => pax = Some(self.pax(&header)?),
+                // Records for all that follows. git writes its commit here; no engine heeds it. But
+                // for Go it is an entry, so what was said before it was said about it.
+                b'g' => {
+                    self.pax(&header)?;
+                    (long_name, long_link, pax) = (None, None, None);
                 }
-                // Records for all that follows. git writes its commit here; no engine heeds it.
-                b'g' => {}
                 _ => {
                     let pax = pax.unwrap_or_default();
-                    return self.entry(&header, long_name, long_link, pax).map(Some);
+                    return self.entry(header, long_name, long_link, pax).map(Some);
                 }
             }
         }
     }
 
+    /// Puts together what was said about an entry: by its header, by the two ways to write a long
+    /// name, and by PAX records.
     fn entry(
         &mut self,
-        header: &Header,
+        header: Header,
         long_name: Option<Vec<u8>>,
         long_link: Option<Vec<u8>>,
-        mut pax: Pax,
+        pax: Pax,
     ) -> Result<Entry, Error> {
-        let name = pax.sparse.name.take().or(long_name).or(pax.path.take());
-        let name = name.unwrap_or_else(|| header.path_bytes().into_owned());
-        let link = long_link.or(pax.linkpath.take());
-        let link = link.or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
-        let name = OsString::from_vec(name);
-        let link = OsString::from_vec(link.unwrap_or_default());
-        let refuse = |why: &str| Error::new(format!("cannot accept {name:?}: {why}"));
-        if name.len().max(link.len()) > MAX_NAME {
-            return Err(Error::new(format!(
-                "cannot accept a name of {} bytes: more than {MAX_NAME}",
-                name.len().max(link.len())
-            )));
-        }
-        let typeflag = header.as_old().linkflag[0];
-        let mut kind =
-            header::kind(typeflag).ok_or_else(|| refuse("it is of a kind that we don't know"))?;
-        if let Some(size) = pax.size {
-            self.set_content(size);
-        }
-        if kind != Kind::File {
-            // Whatever their header says: nothing follows.
-            self.set_content(0);
-        }
+        let mut name = long_name.or(pax.path).unwrap_or(header.name);
+        let link = long_link.or(pax.linkpath).unwrap_or(header.link);
+        require_short(&name)?;
+        require_short(&link)?;
+        let refuse = |why: &str| refuse(&name, why);
         // So it was before directories had a type.
-        if typeflag == 0 && name.as_encoded_bytes().ends_with(b"/") {
-            kind = Kind::Directory;
+        let is_old_directory = header.typeflag == 0 && name.ends_with(b"/");
+        let typeflag = if is_old_directory { b'5' } else { header.typeflag };
+        let kind =
+            header::kind(typeflag).ok_or_else(|| refuse("it is of a kind that we don't know"))?;
+        match (kind, pax.size) {
+            (Kind::File, Some(size)) => self.set_content(size),
+            (Kind::File, None) => {}
+            // Whatever their header says: nothing follows.
+            _ => self.set_content(0),
         }
-        let (uid, gid) = header::ids(header).map_err(refuse)?;
-        let is_device = matches!(kind, Kind::CharDevice | Kind::BlockDevice);
-        let device = if is_device { header::device(header).map_err(refuse)? } else { (0, 0) };
-        Ok(Entry {
-            kind,
-            link,
-            mode: header::mode(header).map_err(refuse)?,
-            uid: id(pax.uid.unwrap_or(uid)).map_err(refuse)?,
-            gid: id(pax.gid.unwrap_or(gid)).map_err(refuse)?,
-            mtime: pax.mtime.map_or_else(|| header::mtime(header), Ok).map_err(refuse)?,
-            device,
-            sparse: match kind {
-                Kind::File => self.sparse(header, &pax, refuse)?,
-                _ => None,
+        let device = match kind {
+            Kind::CharDevice | Kind::BlockDevice => device(header.device).map_err(refuse)?,
+            _ => (0, 0),
+        };
+        let uid = id(pax.uid.unwrap_or(header.uid)).map_err(refuse)?;
+        let gid = id(pax.gid.unwrap_or(header.gid)).map_err(refuse)?;
+        let mtime = pax.mtime.unwrap_or(header.mtime);
+        let (mode, xattrs) = (header.mode, pax.xattrs);
+        let sparse = match header.sparse {
+            Some(map) => Some(self.old_sparse(map, refuse)?),
+            None => match sparse::style(&pax.sparse).map_err(refuse)? {
+                Some(_) if kind != Kind::File => return Err(refuse("only a file can be sparse")),
+                Some(style) => {
+                    let map = self.pax_sparse(style, &pax.sparse, refuse)?;
+                    name = pax.sparse.name.unwrap_or(name);
+                    require_short(&name)?;
+                    Some(map)
+                }
+                None => None,
             },
-            xattrs: pax.xattrs,
-            name,
-        })
+        };
+        let (name, link) = (OsString::from_vec(name), OsString::from_vec(link));
+        Ok(Entry { kind, name, link, mode, uid, gid, mtime, device, xattrs, sparse })
     }
 
-    fn sparse(
+    /// GNU tar's own sparse file, whose map may go on in blocks after the header.
+    fn old_sparse(
         &mut self,
-        header: &Header,
-        pax: &Pax,
+        OldSparse { mut spans, mut has_more, size }: OldSparse,
         refuse: impl Fn(&str) -> Error,
-    ) -> Result<Option<Map>, Error> {
-        let (spans, size) = match (header.as_old().linkflag[0], header.as_gnu()) {
-            (b'S', None) => return Err(refuse("only GNU tar's headers have sparse files")),
-            (b'S', Some(gnu)) => {
-                let mut spans = header::spans(&gnu.sparse).map_err(&refuse)?;
-                let mut has_more = gnu.is_extended();
-                while has_more {
-                    // These blocks are no part of the content.
-                    let block = self.block()?.ok_or_else(cut_off)?;
-                    let (more, has_even_more) = header::more_spans(&block).map_err(&refuse)?;
-                    spans.extend(more);
-                    has_more = has_even_more;
-                    if spans.len() > MAX_SPANS {
-                        return Err(refuse("a sparse file has too many pieces"));
-                    }
-                }
-                (spans, header::real_size(&gnu.realsize).map_err(&refuse)?)
+    ) -> Result<Map, Error> {
+        while has_more {
+            // These blocks are no part of the content.
+            let block = self.block()?.ok_or_else(cut_off)?;
+            let (more, has_even_more) = header::spans(&block).map_err(&refuse)?;
+            spans.extend(more);
+            has_more = has_even_more;
+            if spans.len() > MAX_SPANS {
+                return Err(refuse("a sparse file has too many pieces"));
             }
-            _ => {
-                let Some(style) = sparse::style(&pax.sparse).map_err(&refuse)? else {
-                    return Ok(None);
-                };
-                let size = pax.sparse.size.ok_or_else(|| refuse("a sparse file has no size"))?;
-                let spans = match style {
-                    Style::Records(spans) => spans,
-                    Style::Content => self.map_in_content(&refuse)?,
-                };
-                (spans, size)
-            }
+        }
+        Map::new(spans, size, self.content).map_err(&refuse)
+    }
+
+    fn pax_sparse(
+        &mut self,
+        style: Style,
+        pax: &PaxSparse,
+        refuse: impl Fn(&str) -> Error,
+    ) -> Result<Map, Error> {
+        let size = pax.size.or(pax.realsize).ok_or_else(|| refuse("a sparse file has no size"))?;
+        let spans = match style {
+            Style::Records(spans) => spans,
+            Style::Content => self.map_in_content(&refuse)?,
         };
-        Map::new(spans, size, self.content).map(Some).map_err(refuse)
+        Map::new(spans, size, self.content).map_err(&refuse)
     }
 
     fn map_in_content(&mut self, refuse: impl Fn(&str) -> Error) -> Result<Vec<(u64, u64)>, Error> {
@@ -231,6 +221,16 @@ impl<R: BufRead> Archive<R> {
             .map(drop)
     }
 
+    /// The content of a header for one long name; None if that is empty.
+    fn long_name(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let name = up_to_nul(&self.extension()?).to_vec();
+        Ok(Some(name).filter(|name| !name.is_empty()))
+    }
+
+    fn pax(&mut self, header: &Header) -> Result<Pax, Error> {
+        Pax::parse(&self.extension()?).map_err(|why| refuse(&header.name, &why))
+    }
+
     /// The content of an entry that describes the next one.
     fn extension(&mut self) -> Result<Vec<u8>, Error> {
         if self.content > MAX_EXTENSION {
@@ -247,7 +247,7 @@ impl<R: BufRead> Archive<R> {
 
     /// The next header; None at the archive's end: two blocks of zeros, or no more bytes.
     fn header(&mut self) -> Result<Option<Header>, Error> {
-        let is_zero = |block: &[u8; 512]| block.iter().all(|byte| *byte == 0);
+        let is_zero = |block: &Block| block.iter().all(|byte| *byte == 0);
         let Some(block) = self.block()? else { return Ok(None) };
         if is_zero(&block) {
             return match self.block()? {
@@ -257,15 +257,15 @@ impl<R: BufRead> Archive<R> {
                 _ => Ok(None),
             };
         }
-        let header = Header::from_byte_slice(&block).clone();
-        match header::is_intact(&header) {
-            true => Ok(Some(header)),
-            false => Err(Error::new("the layer is no tar archive: a header's checksum is wrong")),
+        if !header::is_intact(&block) {
+            return Err(Error::new("the layer is no tar archive: a header's checksum is wrong"));
         }
+        let header = Header::parse(&block);
+        header.map(Some).map_err(|why| refuse(header::short_name(&block), why))
     }
 
     /// The next 512 bytes; None if there are no more.
-    fn block(&mut self) -> Result<Option<[u8; 512]>, Error> {
+    fn block(&mut self) -> Result<Option<Block>, Error> {
         if self.reader.fill_buf().explain("read the layer")?.is_empty() {
             return Ok(None);
         }
@@ -285,15 +285,27 @@ fn id(number: u64) -> Result<u32, &'static str> {
     }
 }
 
-fn up_to_nul(mut text: Vec<u8>) -> Vec<u8> {
-    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-    text.truncate(end);
-    text
+fn device(numbers: Option<(i64, i64)>) -> Result<(u64, u64), &'static str> {
+    let (major, minor) =
+        numbers.ok_or("a device needs numbers, and its header is too old to have them")?;
+    match (u64::try_from(major), u64::try_from(minor)) {
+        (Ok(major), Ok(minor)) => Ok((major, minor)),
+        _ => Err("a device's number is negative"),
+    }
 }
 
-fn refuse(header: &Header, why: &str) -> Error {
-    let name = OsString::from_vec(header.path_bytes().into_owned());
-    Error::new(format!("cannot accept {name:?}: {why}"))
+fn require_short(name: &[u8]) -> Result<(), Error> {
+    match name.len() {
+        0..=MAX_NAME => Ok(()),
+        length => {
+            let cause = format!("more than {MAX_NAME}");
+            Err(Error::new(format!("cannot accept a name of {length} bytes: {cause}")))
+        }
+    }
+}
+
+fn refuse(name: &[u8], why: &str) -> Error {
+    Error::new(format!("cannot accept {:?}: {why}", OsStr::from_bytes(name)))
 }
 
 fn cut_off() -> Error {

@@ -1,7 +1,5 @@
-//! PAX records: what the next entry's header has no room for (pax(1), "pax Extended Header").
-//!
-//! The `tar` crate's own reader ends a record at its first newline. Names and capabilities may
-//! contain one, so the records are read here, by their lengths.
+//! PAX records: what the next entry's header has no room for (pax(1), "pax Extended Header"). What
+//! Go refuses is refused here, too: a record that only we could read would be a second image.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -28,24 +26,33 @@ pub struct Pax {
 /// The records of GNU tar's three ways to write sparse files in PAX archives.
 #[derive(Debug, Default)]
 pub struct PaxSparse {
-    pub major: Option<u64>,
-    pub minor: Option<u64>,
-    /// Bytes of the whole file, holes included.
+    /// The version as it stands there: `00` is not `0`. Empty: not given.
+    pub major: Vec<u8>,
+    pub minor: Vec<u8>,
+    /// Bytes of the whole file, holes included, by the name of versions 0.0 and 0.1.
     pub size: Option<u64>,
+    /// The same by the name of version 1.0.
+    pub realsize: Option<u64>,
     pub name: Option<Vec<u8>>,
-    /// An offset, a length, an offset …: versions 0.0 and 0.1.
+    /// How many pieces there are, in versions 0.0 and 0.1.
+    pub numblocks: Option<u64>,
+    /// An offset, a length, an offset …: in one record, as in version 0.1.
     pub map: Vec<u64>,
+    /// The same in a record each, as in version 0.0.
+    pub pieces: Vec<u64>,
 }
 
 impl Pax {
     /// Reads the body of an `x` header. The error says what is wrong.
     pub fn parse(mut body: &[u8]) -> Result<Pax, String> {
         let mut pax = Pax::default();
-        // Some writers fill the body with zeros.
-        while body.first().is_some_and(|byte| *byte != 0) {
+        while !body.is_empty() {
             let (record, rest) = split_record(body).ok_or("a PAX record has a wrong length")?;
             let equals = record.iter().position(|byte| *byte == b'=');
             let (key, value) = record.split_at(equals.ok_or("a PAX record has no =")?);
+            if key.is_empty() || key.contains(&0) {
+                return Err("a PAX record has a wrong key".into());
+            }
             pax.set(key, &value[1..])?;
             body = rest;
         }
@@ -59,7 +66,7 @@ impl Pax {
         };
         let number = || decimal(value).ok_or_else(wrong);
         if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-            if name.is_empty() || name.contains(&0) {
+            if name.is_empty() {
                 return Err(wrong());
             }
             self.xattrs.push((OsString::from_vec(name.to_vec()), value.to_vec()));
@@ -74,22 +81,33 @@ impl Pax {
             b"uid" => self.uid = is_given.then(number).transpose()?,
             b"gid" => self.gid = is_given.then(number).transpose()?,
             b"mtime" => self.mtime = is_given.then(|| time(value).ok_or_else(wrong)).transpose()?,
-            b"GNU.sparse.major" => self.sparse.major = Some(number()?),
-            b"GNU.sparse.minor" => self.sparse.minor = Some(number()?),
-            b"GNU.sparse.name" => self.sparse.name = Some(value.to_vec()),
-            b"GNU.sparse.size" | b"GNU.sparse.realsize" => self.sparse.size = Some(number()?),
-            b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse.map.push(number()?),
-            b"GNU.sparse.map" => {
+            b"GNU.sparse.major" => self.sparse.major = value.to_vec(),
+            b"GNU.sparse.minor" => self.sparse.minor = value.to_vec(),
+            b"GNU.sparse.name" => self.sparse.name = is_given.then(|| value.to_vec()),
+            b"GNU.sparse.size" => self.sparse.size = is_given.then(number).transpose()?,
+            b"GNU.sparse.realsize" => self.sparse.realsize = is_given.then(number).transpose()?,
+            b"GNU.sparse.numblocks" => self.sparse.numblocks = is_given.then(number).transpose()?,
+            b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
+                let is_offset = key == b"GNU.sparse.offset";
+                if is_offset != self.sparse.pieces.len().is_multiple_of(2) {
+                    return Err("the PAX records of a sparse file's pieces are in no order".into());
+                }
+                self.sparse.pieces.push(number()?);
+            }
+            b"GNU.sparse.map" if is_given => {
                 let numbers = value.split(|byte| *byte == b',');
                 let map: Option<Vec<u64>> = numbers.map(decimal).collect();
                 self.sparse.map = map.ok_or_else(wrong)?;
             }
+            b"GNU.sparse.map" => self.sparse.map.clear(),
+            b"uname" | b"gname" if value.contains(&0) => return Err(wrong()),
             // uname, gname, atime, comments: of no consequence here.
             _ => {}
         }
         let has_nul = |text: &Option<Vec<u8>>| text.iter().any(|text| text.contains(&0));
         let is_cut = [&self.path, &self.linkpath, &self.sparse.name].into_iter().any(has_nul);
-        if is_cut || self.sparse.map.len() > 2 * MAX_SPANS { Err(wrong()) } else { Ok(()) }
+        let numbers = self.sparse.map.len().max(self.sparse.pieces.len());
+        if is_cut || numbers > 2 * MAX_SPANS { Err(wrong()) } else { Ok(()) }
     }
 }
 
@@ -118,6 +136,9 @@ fn time(text: &[u8]) -> Option<TimeSpec> {
     let point = text.iter().position(|byte| *byte == b'.').unwrap_or(text.len());
     let seconds = i64::try_from(decimal(&text[..point])?).ok()?;
     let mut digits = text.get(point + 1..).unwrap_or_default().to_vec();
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
     digits.resize(9, b'0');
     let nanoseconds = i64::try_from(decimal(&digits)?).ok()?;
     Some(match (is_negative, nanoseconds) {
@@ -134,7 +155,7 @@ mod tests {
 
     #[test]
     fn records_end_where_their_length_says() {
-        let pax = Pax::parse(b"14 path=a\nb=c\n26 SCHILY.xattr.user.x=\n\0\n\0\0\0").unwrap();
+        let pax = Pax::parse(b"14 path=a\nb=c\n26 SCHILY.xattr.user.x=\n\0\n").unwrap();
         assert_eq!(pax.path.unwrap(), b"a\nb=c");
         assert_eq!(pax.xattrs, [("user.x".into(), b"\n\0".to_vec())]);
     }
@@ -147,7 +168,7 @@ mod tests {
 
     #[test]
     fn records_that_lie_are_refused() {
-        let bodies: [&[u8]; 14] = [
+        let bodies: [&[u8]; 19] = [
             b"path=a\n",
             b"8 path=a\n",
             b"11 path=a\n",
@@ -162,6 +183,11 @@ mod tests {
             b"28 size=18446744073709551616\n",
             b"11 path=a\0b\n",
             b"26 GNU.sparse.map=1,,2,3,\n",
+            b"24 GNU.sparse.numbytes=1\n",
+            b"5 =a\n",
+            b"8 a\0b=c\n",
+            b"12 uname=a\0b\n",
+            b"9 path=a\n\0\0\0",
         ];
         for body in bodies {
             assert!(Pax::parse(body).is_err(), "{}", body.escape_ascii());
@@ -170,13 +196,14 @@ mod tests {
 
     #[test]
     fn times_have_fractions_and_may_lie_before_1970() {
-        let cases: [(&[u8], _); 6] = [
+        let cases: [(&[u8], _); 7] = [
             (b"1", Some((1, 0))),
             (b"1.5", Some((1, 500_000_000))),
             (b"-1.25", Some((-2, 750_000_000))),
             (b"-3", Some((-3, 0))),
             (b"1.0000000019", Some((1, 1))),
             (b"1.x", None),
+            (b"1.000000000x", None),
         ];
         for (text, expected) in cases {
             assert_eq!(time(text), expected.map(|(s, ns)| TimeSpec::new(s, ns)));

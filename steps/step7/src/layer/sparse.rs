@@ -49,18 +49,23 @@ pub enum Style {
 
 /// The style of a sparse file in a PAX archive; None for a file that is not sparse.
 pub fn style(pax: &PaxSparse) -> Result<Option<Style>, &'static str> {
-    match (pax.major, pax.minor) {
-        (Some(1), Some(0)) => Ok(Some(Style::Content)),
-        (None, None) if pax.map.is_empty() => Ok(None),
-        (None, None) | (Some(0), Some(0 | 1)) => {
-            let (pairs, rest) = pax.map.as_chunks::<2>();
-            match rest {
-                [] => Ok(Some(Style::Records(pairs.iter().map(|[a, b]| (*a, *b)).collect()))),
-                _ => Err("a piece of a sparse file has no length"),
-            }
-        }
-        _ => Err("it is a sparse file of a version that we don't know"),
+    // Of two maps it's that of version 0.0 that counts.
+    let map = if pax.pieces.is_empty() { &pax.map } else { &pax.pieces };
+    match (pax.major.as_slice(), pax.minor.as_slice()) {
+        (b"1", b"0") => return Ok(Some(Style::Content)),
+        (b"0", b"0" | b"1") => {}
+        (b"", b"") if !map.is_empty() => {}
+        (b"", b"") => return Ok(None),
+        _ => return Err("it is a sparse file of a version that we don't know"),
     }
+    let (pairs, rest) = map.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err("a piece of a sparse file has no length");
+    }
+    if pax.numblocks != Some(pairs.len() as u64) {
+        return Err("the pieces of a sparse file are not as many as it says");
+    }
+    Ok(Some(Style::Records(pairs.iter().map(|[a, b]| (*a, *b)).collect())))
 }
 
 /// Reads the map at the beginning of the content, block by block: a line with the number of pieces,

@@ -163,6 +163,7 @@ fn sparse_files_of_gnu_tar() {
         &[
             ("GNU.sparse.size", real.as_bytes()),
             ("GNU.sparse.name", b"sparse"),
+            ("GNU.sparse.numblocks", b"2"),
             ("GNU.sparse.map", b"0,512,1048576,3"),
         ],
         &[
@@ -216,8 +217,12 @@ fn sparse_files_as_tar_itself_writes_them() {
 #[test]
 fn sparse_files_that_lie_are_refused() {
     let sparse = |map: &'static str| {
-        let records: [(&str, &[u8]); 2] =
-            [("GNU.sparse.size", b"100"), ("GNU.sparse.map", map.as_bytes())];
+        let blocks = map.split(',').count().div_ceil(2).to_string();
+        let records: [(&str, &[u8]); 3] = [
+            ("GNU.sparse.size", b"100"),
+            ("GNU.sparse.numblocks", blocks.as_bytes()),
+            ("GNU.sparse.map", map.as_bytes()),
+        ];
         Layer::new().pax(&records).file("f", "0123456789")
     };
     let scratch = Scratch::new();
