@@ -27,6 +27,8 @@ mod large;
 mod names;
 mod packed;
 mod runs;
+mod spellings;
+mod writers;
 
 use case::{Case, Fate, Offer};
 
@@ -43,8 +45,10 @@ fn cases() -> Vec<Case> {
         names::cases(),
         kinds::cases(),
         headers::cases(),
+        writers::cases(),
         packed::cases(),
         documents::cases(),
+        spellings::cases(),
         runs::cases(),
         large::cases(),
     ]

@@ -4,13 +4,16 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 use shared::Error;
 
-/// Reads JSON. The error names the place in it: `the manifest's layers[3].size is wrong: …`.
+use super::keys::AsGo;
+
+/// Reads JSON as Go reads it, or refuses it. The error names the place in it: `the manifest's
+/// layers[3].size is wrong: …`.
 pub fn read<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Error> {
     // What serde_json passes over it does not look at: a text there could be no text.
     let text = str::from_utf8(bytes)
         .map_err(|error| Error::new(format!("the {what} is wrong: it is not UTF-8: {error}")))?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let value = serde_path_to_error::deserialize(AsGo(&mut json)).map_err(|error| {
         let place = match error.path().to_string().as_str() {
             "." => format!("the {what}"),
             path => format!("the {what}'s {}", short(&path.escape_debug().to_string())),

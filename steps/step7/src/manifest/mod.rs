@@ -8,6 +8,7 @@ mod descriptor;
 mod image;
 mod index;
 mod json;
+mod keys;
 mod platform;
 
 use serde::Deserialize;
@@ -246,9 +247,12 @@ mod tests {
             let error = error(&with(place, value));
             assert!(error.contains(&what), "{error} ≠ {what}");
         }
-        for (bytes, what) in
-            [("", "EOF"), ("[", "EOF"), ("{} x", "trailing"), ("<html>", "expected")]
-        {
+        for (bytes, what) in [
+            ("", "EOF"),
+            ("[]", "expected an object"),
+            ("{} x", "trailing"),
+            ("<html>", "expected"),
+        ] {
             let error = parse(bytes.as_bytes(), "").unwrap_err().to_string();
             assert!(
                 error.starts_with("the manifest is wrong: ") && error.contains(what),
@@ -272,5 +276,86 @@ mod tests {
         layer["urls"] = json!(["https://example.com/layer"]);
         assert!(error(&with("/layers/1", layer)).contains("layers[1] is not in the registry"));
         assert!(parsed(&with("/layers/1/urls", json!(["https://example.com/layer"]))).is_ok());
+    }
+
+    /// Every document that has one key of this one once more, in another case; and every one that has
+    /// it in another case only.
+    fn respelled(json: &Value, twice: &mut Vec<Value>, once: &mut Vec<Value>) {
+        let below = |key: &str, value: &Value, respelled: Vec<Value>| -> Vec<Value> {
+            let with = |value: &Value| {
+                let mut json = json.clone();
+                match &mut json {
+                    Value::Array(list) => list[key.parse::<usize>().unwrap()] = value.clone(),
+                    json => json[key] = value.clone(),
+                }
+                json
+            };
+            assert!(respelled.iter().all(|other| other != value));
+            respelled.iter().map(with).collect()
+        };
+        let children: Vec<(String, &Value)> = match json {
+            Value::Array(list) => (0..).map(|i: usize| i.to_string()).zip(list).collect(),
+            Value::Object(object) => {
+                object.iter().map(|(key, value)| (key.clone(), value)).collect()
+            }
+            _ => return,
+        };
+        for (key, value) in children {
+            let (mut twins, mut others) = (Vec::new(), Vec::new());
+            respelled(value, &mut twins, &mut others);
+            twice.extend(below(&key, value, twins));
+            once.extend(below(&key, value, others));
+            if let Value::Object(object) = json {
+                let mut object = object.clone();
+                object.insert(key.to_uppercase(), value.clone());
+                twice.push(object.clone().into());
+                object.remove(&key);
+                once.push(object.into());
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_in_another_case_is_that_key_and_not_a_second_one() {
+        let mut entry = descriptor(OCI_MANIFEST, json!(1));
+        entry["platform"] = json!({ "os": "linux", "architecture": "arm", "variant": "v7" });
+        entry["urls"] = json!(["http://127.0.0.1"]);
+        let (mut twice, mut once) = (Vec::new(), Vec::new());
+        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry] });
+        respelled(&index, &mut twice, &mut once);
+        let is_index = once.len();
+        respelled(&with("/mediaType", json!(OCI_MANIFEST)), &mut twice, &mut once);
+        assert_eq!((is_index, once.len(), twice.len()), (11, 24, 24));
+        for json in &twice {
+            assert!(error(json).contains("duplicate field"), "{json}");
+        }
+        for json in &once[..is_index] {
+            assert_eq!(parsed(json), parsed(&index), "{json}");
+        }
+        for json in &once[is_index..] {
+            assert_eq!(parsed(json), parsed(&with("/mediaType", json!(OCI_MANIFEST))), "{json}");
+        }
+        // CVE-2021-41190 in another case.
+        assert!(error(&with("/MANIFESTS", json!([]))).contains("as an index and as an image"));
+        let config = json!({
+            "os": "linux", "architecture": "arm", "variant": "v7",
+            "rootfs": { "type": "layers", "diff_ids": [DIGEST] },
+            "config": {
+                "User": "1", "Env": ["A=b"], "Entrypoint": ["e"], "Cmd": ["c"], "WorkingDir": "/w",
+                "StopSignal": "9",
+            },
+        });
+        let config_of = |json: &Value| {
+            Config::parse(json.to_string().as_bytes()).map_err(|error| error.to_string())
+        };
+        let (mut twice, mut once) = (Vec::new(), Vec::new());
+        respelled(&config, &mut twice, &mut once);
+        assert_eq!(once.len(), 13);
+        for json in &twice {
+            assert!(config_of(json).unwrap_err().contains("duplicate field"), "{json}");
+        }
+        for json in &once {
+            assert_eq!(config_of(json), config_of(&config), "{json}");
+        }
     }
 }
