@@ -132,7 +132,7 @@ fn unpack(
     for ((layer, diff_id), arrival) in layers.zip(arrivals) {
         arrival.recv().map_err(|_| Error::new("a download has died"))??;
         let places = store.places(&layer.digest);
-        report += unpacker.apply(partial, places, layer.compression()?, diff_id, space)?;
+        report += unpacker.apply(partial, places, diff_id, space)?;
     }
     let (digest, layers) = (&found.descriptor.digest, found.manifest.layers.iter());
     let digests = layers.map(|layer| &layer.digest);

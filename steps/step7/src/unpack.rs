@@ -24,7 +24,7 @@ use step2::clone::{clone3, in_new};
 use step5::userns::{self, Userns};
 
 use crate::digest::Digest;
-use crate::layer::{self, Compression, Owners, Report, Root, Terms};
+use crate::layer::{self, Owners, Report, Root, Terms};
 
 /// What is to be done.
 #[derive(Serialize, Deserialize)]
@@ -35,7 +35,6 @@ enum Order {
         root: PathBuf,
         /// It is moved from the first to the second.
         places: [PathBuf; 2],
-        compression: Compression,
         diff_id: Digest,
         max: u64,
     },
@@ -86,12 +85,11 @@ impl Unpacker {
         &mut self,
         root: &Path,
         places: [PathBuf; 2],
-        compression: Compression,
         diff_id: &Digest,
         max: u64,
     ) -> Result<Report, Error> {
         let (root, diff_id) = (root.into(), diff_id.clone());
-        self.order(&Order::Apply { root, places, compression, diff_id, max })
+        self.order(&Order::Apply { root, places, diff_id, max })
     }
 
     /// Moves it, finished, to its place.
@@ -169,11 +167,11 @@ fn follow(order: Order) -> Result<Report, Error> {
             let made = DirBuilder::new().mode(0o755).create(&root);
             made.explain(format_args!("make the directory {root:?}"))?;
         }
-        Order::Apply { root, places: [first, second], compression, diff_id, max } => {
+        Order::Apply { root, places: [first, second], diff_id, max } => {
             let file = File::open(first).or_else(|_| File::open(&second));
             let file = file.explain(format_args!("open {second:?}"))?;
             let terms = Terms { owners: owners(), max_inflated: max };
-            let applied = layer::apply(file, compression, &Root::open(&root)?, &diff_id, &terms);
+            let applied = layer::apply(file, &Root::open(&root)?, &diff_id, &terms);
             return applied.map_err(|error| error.name_full(&root));
         }
         Order::Finish { root, place } => {

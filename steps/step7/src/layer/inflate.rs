@@ -1,27 +1,38 @@
 //! Inflating: what comes out is bounded, and an input that is not whole is an error.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 
 use flate2::bufread::GzDecoder;
 use shared::size;
 
-use super::Compression;
-
 /// Bytes of compressed input that are read at once.
 const INPUT: usize = 64 * 1024;
 
+/// How a blob begins that is packed: with a gzip member (RFC 1952, 2.3.1), or with a zstd frame (RFC
+/// 8878, 3.1). One that is to be skipped is marked by any of sixteen words.
+const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const ZSTD_SKIPPED: [u8; 3] = [0x2a, 0x4d, 0x18];
+
 /// The inflated bytes of `blob`. Its end is not reported before `blob`'s.
 ///
+/// How it is packed its first bytes say, and not its media type, which many a tool gets wrong: Docker,
+/// podman and containerd look at the bytes, too. It can't become another image by that, since the
+/// inflated bytes must have the digest that the config gives.
+///
 /// zstd may use up to 128 MiB (its own limit) for a window, if the layer was compressed with one.
-pub fn reader<'a>(
-    blob: impl Read + 'a,
-    compression: Compression,
-) -> io::Result<Box<dyn Read + 'a>> {
-    let blob = BufReader::with_capacity(INPUT, blob);
-    Ok(match compression {
-        Compression::None => Box::new(blob),
-        Compression::Gzip => Box::new(Gzip::new(blob)),
-        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(blob)?),
+pub fn reader<'a>(mut blob: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut start = Vec::new();
+    blob.by_ref().take(4).read_to_end(&mut start)?;
+    let is_gzip = start.starts_with(&GZIP);
+    let is_zstd = start == ZSTD || start.get(1..) == Some(&ZSTD_SKIPPED) && start[0] >> 4 == 5;
+    let blob = BufReader::with_capacity(INPUT, Cursor::new(start).chain(blob));
+    Ok(if is_gzip {
+        Box::new(Gzip::new(blob))
+    } else if is_zstd {
+        Box::new(zstd::Decoder::with_buffer(blob)?)
+    } else {
+        Box::new(blob)
     })
 }
 
@@ -120,17 +131,17 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn inflate(input: &[u8], compression: Compression) -> io::Result<String> {
+    fn inflate(input: &[u8]) -> io::Result<String> {
         let mut text = String::new();
-        reader(input, compression).unwrap().read_to_string(&mut text).map(|_| text)
+        reader(input).unwrap().read_to_string(&mut text).map(|_| text)
     }
 
     #[test]
     fn gzip_members_follow_each_other_and_zeros_may_follow_them() {
         let members = [gzip("one"), gzip(""), gzip("two")].concat();
-        assert_eq!(inflate(&members, Compression::Gzip).unwrap(), "onetwo");
+        assert_eq!(inflate(&members).unwrap(), "onetwo");
         let padded = [members, vec![0; 100_000]].concat();
-        assert_eq!(inflate(&padded, Compression::Gzip).unwrap(), "onetwo");
+        assert_eq!(inflate(&padded).unwrap(), "onetwo");
     }
 
     #[test]
@@ -138,22 +149,30 @@ mod tests {
         let frame = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
         let skippable = b"\x50\x2a\x4d\x18\x03\0\0\0abc".to_vec();
         let frames = [frame("one"), skippable.clone(), frame("two"), skippable].concat();
-        assert_eq!(inflate(&frames, Compression::Zstd).unwrap(), "onetwo");
+        assert_eq!(inflate(&frames).unwrap(), "onetwo");
+    }
+
+    #[test]
+    fn what_is_not_packed_is_as_it_is() {
+        for text in ["", "x", "Px", "\x1f", "a tar archive", "P is no frame"] {
+            assert_eq!(inflate(text.as_bytes()).unwrap(), text);
+        }
+        assert_eq!(inflate(b"\x5f\x2a\x4d\x18\x01\0\0\0x").unwrap(), "");
     }
 
     #[test]
     fn what_is_not_whole_or_not_alone_is_refused() {
         let zip = gzip("one two three");
         let frame = zstd::encode_all(&b"one two three"[..], 1).unwrap();
-        for end in 0..zip.len() {
-            assert!(inflate(&zip[..end], Compression::Gzip).is_err(), "{end}");
+        for end in GZIP.len()..zip.len() {
+            assert!(inflate(&zip[..end]).is_err(), "{end}");
         }
-        for end in 1..frame.len() {
-            assert!(inflate(&frame[..end], Compression::Zstd).is_err(), "{end}");
+        for end in ZSTD.len()..frame.len() {
+            assert!(inflate(&frame[..end]).is_err(), "{end}");
         }
         for garbage in [&b"garbage"[..], b"\0\0\0g", b"\x1f\x8b"] {
-            assert!(inflate(&[&zip, garbage].concat(), Compression::Gzip).is_err());
-            assert!(inflate(&[&frame, garbage].concat(), Compression::Zstd).is_err());
+            assert!(inflate(&[&zip, garbage].concat()).is_err());
+            assert!(inflate(&[&frame, garbage].concat()).is_err());
         }
     }
 

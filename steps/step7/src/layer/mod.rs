@@ -36,14 +36,6 @@ pub use root::Root;
 /// Bytes that are inflated, hashed and written at once: as many as a processor's cache holds.
 const AT_ONCE: usize = 256 * 1024;
 
-/// How a layer's bytes are packed, as the end of its media type tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
-
 /// Whose the files become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owners {
@@ -100,14 +92,13 @@ pub fn remove(root: &Path) -> Result<(), Error> {
 /// filesystem is half a layer further, and to be thrown away. Nothing is synced.
 pub fn apply(
     blob: impl Read + Send,
-    compression: Compression,
     root: &Root,
     diff_id: &Digest,
     terms: &Terms,
 ) -> Result<Report, Error> {
     thread::scope(|scope| {
         let inflated = Ahead::start(scope, move || {
-            Ok(Bounded::new(inflate::reader(blob, compression)?, terms.max_inflated))
+            Ok(Bounded::new(inflate::reader(blob)?, terms.max_inflated))
         });
         let mut archive = Archive::new(BufReader::with_capacity(AT_ONCE, Hashing::new(inflated)));
         let mut applier = Applier::new(root, terms.owners);

@@ -8,12 +8,28 @@ use shared::Error;
 use super::Platform;
 use super::json::{or_default, shown};
 use crate::digest::Digest;
-use crate::layer::Compression;
+
+/// The media types of layers: OCI's and Docker's, and those of layers that are elsewhere.
+const LAYERS: [&str; 11] = [
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+];
 
 /// Points to a blob (OCI image specification, "Content descriptors").
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
+    /// It may be missing, as Docker lets it.
+    #[serde(default, deserialize_with = "or_default")]
     pub media_type: String,
     pub digest: Digest,
     /// Bytes.
@@ -36,20 +52,12 @@ impl Descriptor {
         Descriptor { media_type: media_type.into(), digest, size, urls, annotations, platform }
     }
 
-    /// How a layer is packed; an error, naming the media type, for what is no layer.
-    pub fn compression(&self) -> Result<Compression, Error> {
+    /// Fails, naming the media type, for what is no layer. One without a type is believed, as Docker
+    /// does it. Whether it is packed as its type says is not asked: its bytes tell.
+    pub fn require_layer(&self) -> Result<(), Error> {
         match self.media_type.as_str() {
-            "application/vnd.oci.image.layer.v1.tar"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar"
-            | "application/vnd.docker.image.rootfs.diff.tar"
-            | "application/vnd.docker.image.rootfs.foreign.diff.tar" => Ok(Compression::None),
-            "application/vnd.oci.image.layer.v1.tar+gzip"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
-            | "application/vnd.docker.image.rootfs.diff.tar.gzip"
-            | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" => Ok(Compression::Gzip),
-            "application/vnd.oci.image.layer.v1.tar+zstd"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
-            | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Ok(Compression::Zstd),
+            "" => Ok(()),
+            known if LAYERS.contains(&known) => Ok(()),
             other => Err(Error::new(format!("{} is no type of layer that we know", shown(other)))),
         }
     }
@@ -69,35 +77,19 @@ mod tests {
     }
 
     #[test]
-    fn the_media_type_tells_how_a_layer_is_packed() {
-        let (oci, docker) =
-            ("application/vnd.oci.image.layer", "application/vnd.docker.image.rootfs");
-        for (media_type, compression) in [
-            (format!("{oci}.v1.tar"), Compression::None),
-            (format!("{oci}.v1.tar+gzip"), Compression::Gzip),
-            (format!("{oci}.v1.tar+zstd"), Compression::Zstd),
-            (format!("{oci}.nondistributable.v1.tar"), Compression::None),
-            (format!("{oci}.nondistributable.v1.tar+gzip"), Compression::Gzip),
-            (format!("{oci}.nondistributable.v1.tar+zstd"), Compression::Zstd),
-            (format!("{docker}.diff.tar"), Compression::None),
-            (format!("{docker}.diff.tar.gzip"), Compression::Gzip),
-            (format!("{docker}.diff.tar.zstd"), Compression::Zstd),
-            (format!("{docker}.foreign.diff.tar"), Compression::None),
-            (format!("{docker}.foreign.diff.tar.gzip"), Compression::Gzip),
-        ] {
-            let descriptor = named(&media_type);
-            assert_eq!(descriptor.compression().unwrap(), compression, "{media_type}");
+    fn layers_of_both_families_are_known_and_those_that_are_elsewhere() {
+        for media_type in LAYERS.iter().chain(&[""]) {
+            named(media_type).require_layer().unwrap();
             let is_foreign = media_type.contains("foreign") || media_type.contains("nondis");
-            assert_eq!(descriptor.is_foreign(), is_foreign, "{media_type}");
+            assert_eq!(named(media_type).is_foreign(), is_foreign, "{media_type}");
         }
     }
 
     #[test]
     fn what_is_no_layer_is_named() {
-        let error = |media_type: &str| named(media_type).compression().unwrap_err().to_string();
+        let error = |media_type: &str| named(media_type).require_layer().unwrap_err().to_string();
         let encrypted = "application/vnd.oci.image.layer.v1.tar+gzip+encrypted";
         assert!(error(encrypted).starts_with(&format!("{encrypted:?} is no type of layer")));
-        assert!(error("").starts_with("\"\" is no"));
         assert!(error("a\nb").starts_with("\"a\\nb\" is no"));
         assert!(error(&"x".repeat(100_000)).len() < 300);
     }

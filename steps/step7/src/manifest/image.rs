@@ -32,8 +32,9 @@ impl Manifest {
         match self.config.media_type.as_str() {
             "application/vnd.oci.image.config.v1+json"
             | "application/vnd.docker.container.image.v1+json" => {}
-            // Registries before 2017 named it for what they had been told nothing about.
-            "application/octet-stream" => {}
+            // Registries before 2017 gave it what type they liked. Docker knows these, and has a list
+            // of them (distribution/pull_v2.go, defaultImageTypes).
+            "application/octet-stream" | "application/json" | "text/html" | "" => {}
             other => {
                 let cause = "it's something else than an image of a root filesystem";
                 return wrong(format!("config is of type {} ({cause})", shown(other)));
@@ -53,7 +54,7 @@ impl Manifest {
                 let (bytes, most) = (layer.size, size::text(LARGEST_LAYER));
                 return wrong(format!("layers[{number}].size is {bytes}, not from 1 to {most}"));
             }
-            if let Err(error) = layer.compression() {
+            if let Err(error) = layer.require_layer() {
                 return wrong(format!("layers[{number}].mediaType is wrong: {error}"));
             }
             if layer.is_foreign() && !layer.urls.is_empty() {

@@ -43,7 +43,13 @@ impl Index {
                 )));
             }
             match fetch(&descriptor)? {
-                Document::Manifest(manifest) => return Ok((descriptor, manifest)),
+                Document::Manifest(manifest) => {
+                    let mut descriptor = descriptor;
+                    if descriptor.media_type.is_empty() {
+                        descriptor.media_type = manifest.media_type.clone();
+                    }
+                    return Ok((descriptor, manifest));
+                }
                 Document::Index(index) => {
                     there.append(&mut index.platforms());
                     candidates.append(&mut index.candidates(wanted));
@@ -175,6 +181,19 @@ mod tests {
         assert!(error.ends_with("only for linux/amd64, linux/arm64, linux/s390x"), "{error}");
         let error = find_in(outer.clone(), "linux/amd64", &outer).unwrap_err();
         assert!(error.contains("more than 16 others"), "{error}");
+    }
+
+    /// The store writes this descriptor down, for others to read.
+    #[test]
+    fn an_entry_without_a_type_has_that_of_its_manifest() {
+        let mut untyped = index(&["linux/amd64"]);
+        untyped.manifests[0].media_type.clear();
+        let fetch = |entry: &Descriptor| {
+            let (media_type, config) = (OCI_MANIFEST.into(), entry.clone());
+            Ok(Document::Manifest(Manifest { media_type, config, layers: Vec::new() }))
+        };
+        let (found, _) = untyped.find(&"linux/amd64".parse().unwrap(), fetch).unwrap();
+        assert_eq!(found.media_type, OCI_MANIFEST);
     }
 
     #[test]

@@ -188,6 +188,23 @@ mod tests {
     }
 
     #[test]
+    fn what_docker_takes_for_a_config_or_a_layer_is_one() {
+        for media_type in ["application/octet-stream", "application/json", "text/html", ""] {
+            let json = with("/config/mediaType", json!(media_type));
+            assert!(matches!(parsed(&json), Ok(Document::Manifest(_))), "{media_type}");
+        }
+        let untyped = json!({ "digest": DIGEST, "size": 7 });
+        for place in ["/config", "/layers/1"] {
+            let Ok(Document::Manifest(manifest)) = parsed(&with(place, untyped.clone())) else {
+                panic!("{place} needs no type")
+            };
+            assert!(
+                [&manifest.config, &manifest.layers[1]].iter().any(|it| it.media_type.is_empty())
+            );
+        }
+    }
+
+    #[test]
     fn what_is_neither_or_both_is_refused() {
         assert!(error(&json!({})).contains("neither layers nor manifests"));
         assert!(
@@ -235,7 +252,7 @@ mod tests {
             ("/layers/1/size", json!(1u64 << 60), format!("{layer}.size is 1152921504606846976")),
             ("/layers/1/digest", json!("md5:0"), format!("{layer}.digest is wrong: \"md5:0\"")),
             ("/layers/1/mediaType", json!("a/b"), format!("{layer}.mediaType is wrong: \"a/b\"")),
-            ("/layers/1", json!({}), format!("{layer} is wrong: missing field `mediaType`")),
+            ("/layers/1", json!({}), format!("{layer} is wrong: missing field `digest`")),
             ("/layers", json!("x"), "the manifest's layers is wrong: invalid type".into()),
             ("/config/size", json!(5 << 20), "config.size is 5242880, and 4 MiB is".into()),
             ("/config/mediaType", json!("a/b"), "config is of type \"a/b\"".into()),

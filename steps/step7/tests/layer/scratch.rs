@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use shared::Error;
 use step7::digest::Digest;
-use step7::layer::{self, Compression, Owners, Report, Root, Terms};
+use step7::layer::{self, Owners, Report, Root, Terms};
 use tar::Header;
 
 pub fn is_root() -> bool {
@@ -168,20 +168,19 @@ impl Scratch {
     }
 
     pub fn try_apply(&self, archive: &[u8]) -> Result<Report, Error> {
-        self.apply_blob(archive, Compression::None, &Digest::of(archive), 1 << 30)
+        self.apply_blob(archive, &Digest::of(archive), 1 << 30)
     }
 
     pub fn apply_blob(
         &self,
         blob: &[u8],
-        compression: Compression,
         diff_id: &Digest,
         max_inflated: u64,
     ) -> Result<Report, Error> {
         let owners = if is_root() { Owners::Numeric } else { Owners::Caller };
         let root = Root::open(&self.path("")).unwrap();
         let terms = Terms { owners, max_inflated };
-        let result = layer::apply(blob, compression, &root, diff_id, &terms);
+        let result = layer::apply(blob, &root, diff_id, &terms);
         self.check_outside();
         result
     }

@@ -1,9 +1,11 @@
 //! Layers whose compression is broken, or odd.
 
+use serde_json::{Value, json};
+
 use super::case::Case;
 use super::case::Fate::{Applied, LikeUmoci, Refused};
 use crate::checks::images::archive::gzip;
-use crate::checks::images::image::digest;
+use crate::checks::images::image::{INDEX, MANIFEST, descriptor, digest};
 use crate::checks::images::{Archive, Image};
 
 fn layer() -> Vec<u8> {
@@ -21,11 +23,12 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub fn cases() -> Vec<Case> {
-    [gzips(), zstds()].into_iter().flatten().collect()
+    [gzips(), zstds(), types()].into_iter().flatten().collect()
 }
 
 fn gzips() -> Vec<Case> {
     const GZIP: &str = "tar+gzip";
+    let is_there = Applied(|rootfs| Ok(rootfs.join("text").exists()));
     vec![
         Case::image(
             "gzip: the end is missing",
@@ -91,20 +94,18 @@ fn gzips() -> Vec<Case> {
                 [header, vec![b'x'; 1 << 20], vec![0], body].concat()
             }),
         ),
+        Case::image("gzip by its type, and not compressed", is_there, packed(GZIP, <[u8]>::to_vec)),
+        Case::image("gzip by its type, and zstd in fact", is_there, packed(GZIP, zstd)),
+        Case::image("not compressed by its type, and gzip in fact", is_there, packed("tar", gzip)),
         Case::image(
-            "gzip by its type, and not compressed",
-            Refused("read the layer"),
-            packed(GZIP, <[u8]>::to_vec),
+            "zstd by its type, gzip in fact, and another diff_id",
+            Refused("the inflated layer is not what it should be"),
+            || Image::packed(vec![("tar+zstd", gzip(&layer()), digest(b"else"))]),
         ),
         Case::image(
-            "gzip by its type, and zstd in fact",
-            Refused("read the layer"),
-            packed(GZIP, zstd),
-        ),
-        Case::image(
-            "not compressed by its type, and gzip in fact",
+            "gzip by its type, and bzip2 in fact",
             Refused("no tar archive"),
-            packed("tar", gzip),
+            packed(GZIP, |_| b"BZh91AY&SY".repeat(100)),
         ),
     ]
 }
@@ -151,5 +152,40 @@ fn zstds() -> Vec<Case> {
             Refused("too much memory"),
             packed(ZSTD, |bytes| [window(31), zstd(bytes)].concat()),
         ),
+    ]
+}
+
+/// Media types that say too little. Docker takes all of these for an image.
+fn types() -> Vec<Case> {
+    let is_there = Applied(|rootfs| Ok(rootfs.join("text").exists()));
+    let of_type = |what: &'static str, media_type: Value| {
+        Case::image(what, is_there, move || {
+            let mut image = Image::of(&[layer()]);
+            image.manifest["config"]["mediaType"] = media_type.clone();
+            image
+        })
+    };
+    vec![
+        of_type("a config of type application/octet-stream", json!("application/octet-stream")),
+        of_type("a config of type application/json", json!("application/json")),
+        of_type("a config of type text/html", json!("text/html")),
+        of_type("a config of type \"\"", json!("")),
+        of_type("a config of type null", Value::Null),
+        Case::image("a config and a layer without types", is_there, || {
+            let mut image = Image::of(&[layer()]);
+            for entry in ["/config", "/layers/0"] {
+                let entry = image.manifest.pointer_mut(entry).and_then(Value::as_object_mut);
+                entry.expect("it is one").remove("mediaType");
+            }
+            image
+        }),
+        Case::shelf("an index whose entry has no type", is_there, |shelf| {
+            let image = Image::of(&[layer()]);
+            shelf.put_image(&image);
+            let mut entry = descriptor(MANIFEST, &image.document());
+            entry.as_object_mut().expect("it is one").remove("mediaType");
+            let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] });
+            shelf.put_document("latest", INDEX, index.to_string().into_bytes());
+        }),
     ]
 }
