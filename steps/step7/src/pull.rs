@@ -240,12 +240,16 @@ impl Source<'_> {
         descriptor: &Descriptor,
         fetch: impl FnOnce() -> Result<Vec<u8>, Error>,
     ) -> Result<Vec<u8>, Error> {
-        if let Some(bytes) = self.store.document(&descriptor.digest)? {
-            return Ok(bytes);
-        }
-        let bytes = fetch()?;
-        let what = format_args!("a document of {} bytes", bytes.len()).to_string();
-        crate::digest::require(what, &descriptor.digest, &Digest::of(&bytes))?;
+        let bytes = match self.store.document(&descriptor.digest)? {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = fetch()?;
+                let what = format_args!("a document of {} bytes", bytes.len()).to_string();
+                crate::digest::require(what, &descriptor.digest, &Digest::of(&bytes))?;
+                bytes
+            }
+        };
+        descriptor.require_size(bytes.len() as u64)?;
         Ok(bytes)
     }
 

@@ -141,8 +141,8 @@ impl Store {
         tell: impl Fn(u64),
     ) -> Result<bool, Error> {
         let _ours = self.lock(&descriptor.digest.hex())?;
-        if self.blob(&descriptor.digest).exists() {
-            return Ok(false);
+        if let Ok(there) = fs::metadata(self.blob(&descriptor.digest)) {
+            return descriptor.require_size(there.len()).map(|()| false);
         }
         let path = self.partial(&descriptor.digest.hex());
         let was_begun = path.exists();
@@ -151,7 +151,10 @@ impl Store {
             // What was there was wrong, as after a power cut: it is gone, so all of it once more.
             received = self.complete(&path, descriptor, &open, &tell);
         }
-        received.map(|()| true)
+        received?;
+        // An earlier pull may have left more than this one asks for.
+        let there = fs::metadata(&path).explain(format_args!("stat {path:?}"))?;
+        descriptor.require_size(there.len()).map(|()| true)
     }
 
     /// Appends to a file what is missing of a blob, and checks all of it.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use step7::digest::Digest;
 use step7::manifest::{OCI_INDEX, OCI_MANIFEST};
 
@@ -57,6 +57,11 @@ impl Registry {
 
     /// Offers an image with this layer, whose config says that it inflates to `diff_id`.
     fn offer(&self, layer: &[u8], diff_id: &Digest) {
+        self.offer_changed(layer, diff_id, |_, _| ());
+    }
+
+    /// The same, after `change` has had its way with what points to a thing: `index`, `config`, `layer`.
+    fn offer_changed(&self, layer: &[u8], diff_id: &Digest, change: impl Fn(&str, &mut Value)) {
         let config = json!({
             "architecture": "amd64", "os": "linux", "config": { "Cmd": ["/bin/sh"] },
             "rootfs": { "type": "layers", "diff_ids": [diff_id] },
@@ -64,7 +69,9 @@ impl Registry {
         let config = config.to_string().into_bytes();
         let point = |kind: &str, bytes: &[u8]| {
             let media_type = format!("application/vnd.oci.image.{kind}");
-            json!({ "mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len() })
+            let mut entry = json!({ "mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len() });
+            change(kind.split_once('.').unwrap().0, &mut entry);
+            entry
         };
         let manifest = json!({
             "schemaVersion": 2, "mediaType": OCI_MANIFEST,
@@ -274,6 +281,50 @@ fn a_layer_that_inflates_to_something_else_is_refused() {
     }
     registry.offer(&layer(), &Digest::of(&layer()));
     registry.pulled();
+}
+
+#[test]
+fn a_size_that_lies_is_refused_whether_the_blob_is_here_or_not() {
+    for place in ["manifest", "config", "layer"] {
+        for lie in [-1, 1] {
+            let registry = Registry::open();
+            let whole = layer();
+            let lying = |kind: &str, entry: &mut Value| {
+                if kind == place {
+                    entry["size"] = (entry["size"].as_i64().unwrap() + lie).into();
+                }
+            };
+            registry.offer_changed(&whole, &Digest::of(&whole), lying);
+            registry.refused();
+            // Now the layer and the config are in the store, and the manifest is, unless it is new.
+            registry.offer(&whole, &Digest::of(&whole));
+            registry.pulled();
+            registry.offer_changed(&whole, &Digest::of(&whole), lying);
+            let output = registry.pull();
+            let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(125), "{place} {lie}: {output:?}");
+            assert!(complaint.contains("bytes, and it has"), "{complaint}");
+            // What is right is still there.
+            registry.offer(&whole, &Digest::of(&whole));
+            registry.pulled();
+        }
+    }
+}
+
+#[test]
+fn a_blob_that_an_earlier_pull_left_is_measured_too() {
+    let registry = Registry::open();
+    let whole = layer();
+    fs::create_dir_all(registry.home.join("partial")).unwrap();
+    let left = registry.home.join("partial").join(Digest::of(&whole).hex());
+    fs::write(&left, &whole).unwrap();
+    registry.offer_changed(&whole, &Digest::of(&whole), |kind, entry| {
+        if kind == "layer" {
+            entry["size"] = 1.into();
+        }
+    });
+    assert!(registry.refused().contains("has 1 bytes, and it has"));
+    assert_eq!(fs::read(&left).unwrap(), whole);
 }
 
 #[test]

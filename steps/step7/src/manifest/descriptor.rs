@@ -62,6 +62,18 @@ impl Descriptor {
         }
     }
 
+    /// Fails unless the blob that has the digest is also as large as this says. A descriptor that lies
+    /// is refused whether the blob has to be fetched or is here, so that it is no image by chance.
+    pub fn require_size(&self, bytes: u64) -> Result<(), Error> {
+        match self.size == bytes {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "the image says that {} has {} bytes, and it has {bytes}",
+                self.digest, self.size
+            ))),
+        }
+    }
+
     /// Whether only the makers of what is in the layer may give it away, so it may be elsewhere.
     pub fn is_foreign(&self) -> bool {
         [".nondistributable.", ".foreign."].iter().any(|part| self.media_type.contains(part))
