@@ -8,21 +8,21 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @default:
     {{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
 
-# Run step N: `./just step 4 -- /bin/sh` (as root through sudo where the step needs it)
+# Run step N, through sudo where it needs root: `./just step 4 -- /bin/sh`
 [group('run')]
 [no-cd]
 [no-exit-message]
 @step N *ARGS:
     exec {{ quote(justfile_directory() / "steps/run") }} "$@"
 
-# Show the system calls of step N that matter: `./just trace 4 -- /bin/true`
+# Show the system calls of step N that matter, each with its chapter: `./just trace 4 -- /bin/true`
 [group('run')]
 [no-cd]
 [no-exit-message]
 @trace N *ARGS:
     exec {{ quote(justfile_directory() / "steps/run") }} --trace "$@"
 
-# Run a command in the throw-away VM; a shell without one
+# Open a root shell in the throw-away VM, or run a command there; `--user ada` is an ordinary user
 [group('run')]
 [no-exit-message]
 @vm *ARGS:
@@ -30,7 +30,7 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
     steps/build "the programs that check them" --checkers
     exec cargo run --quiet --bin vm -- "$@"
 
-# Make a root filesystem in DIR: busybox, debian, docker-export or host
+# Make a root filesystem in DIR: KIND is busybox, debian, docker-export or host
 [group('run')]
 [no-cd]
 [no-exit-message]
@@ -38,45 +38,45 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
     case "$1" in busybox | debian | docker-export | host) ;; *) echo "just: no such KIND of root filesystem: $1; there are busybox, debian, docker-export and host" >&2; exit 125 ;; esac
     exec {{ quote(justfile_directory() / "rootfs-scripts") }}/"$1" "$2"
 
-# Run a registry with sample images until Ctrl-C, on this machine alone; `--room` is for a class
+# Run a registry with sample images until Ctrl-C, on this machine alone; with `--room` a class pulls from it
 [group('run')]
 [no-exit-message]
 @registry *ARGS:
     exec setpriv --pdeathsig TERM rootfs-scripts/registry "$@"
 
-# Set up this machine from a kit in DIR, without a network; `./just class --make DIR` makes one
+# Set up this machine from a kit in DIR, without a network; `./just class --make DIR` makes a kit
 [group('run')]
 [no-cd]
 [no-exit-message]
 @class *ARGS:
     JUST={{ quote(just_executable()) }} exec {{ quote(justfile_directory() / "rootfs-scripts/class") }} "$@"
 
-# Build the book and open it in a browser
+# Build the book, with all the code in it, and open it in a browser
 [group('run')]
 [no-exit-message]
 @book:
     steps/build "the book's program" --bin book
     exec cargo run --quiet --bin book -- --open
 
-# Tell which steps run on this machine, and what the others lack
+# Try which steps run on this machine, and tell what the others lack
 [group('check')]
 [no-exit-message]
 @doctor: build
     exec cargo run --quiet --bin doctor
 
-# Check steps in the VM: `./just verify 4`, or all of them
+# Check a stage in the VM (`4`), a chapter's commands (`chapter4`), a survey (`isolation`), or all; `--help` lists them
 [group('check')]
 [no-exit-message]
 @verify *ARGS: build
     exec cargo run --quiet --bin verify -- "$@"
 
-# Measure the steps beside their peers: `./just bench`, or some rows; `--short`, `--record` for the book
+# Measure the steps beside other engines, all rows or some; `--short` fails if one is far off
 [group('check')]
 [no-exit-message]
 @bench *ARGS:
     exec tests/bench/run "$@"
 
-# Check everything: formatting, lints, unit tests, all steps in the VM
+# Check everything: formatting, lints, unit tests, the book, all steps and exercises in the VM
 [group('check')]
 [no-exit-message]
 @test: build
@@ -88,7 +88,7 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @fuzz *ARGS:
     exec tests/fuzz/run "$@"
 
-# Check the licences, sources and versions of all dependencies; `--offline` leaves advisories out
+# Check licences, sources, versions and advisories of all dependencies; `--offline` leaves advisories out
 [group('check')]
 [no-exit-message]
 @dependencies *ARGS:
@@ -106,19 +106,19 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @ripple N:
     exec steps/ripple "$1"
 
-# Begin step N as an exercise: makes work/stepN, with what to do in TASKS.md
+# Begin step N as an exercise: makes work/stepN from the step before, with what to do in TASKS.md
 [group('exercise')]
 [no-exit-message]
 @start N: exercises
     exec cargo run --quiet --bin exercise -- start "$1"
 
-# Check your step N in the VM; `--bin FILE` checks any program, `--from 1` all stages up to N
+# Grade your step N in the VM; `--bin FILE` takes any program in any language, `--from 1` all stages up to N
 [group('exercise')]
 [no-exit-message]
 @check N *ARGS: exercises
     exec cargo run --quiet --bin exercise -- check "$@"
 
-# Check your step N, and again each time that you save a file
+# Grade your step N, and again each time that you save a file
 [group('exercise')]
 [no-exit-message]
 @watch N: exercises
@@ -136,13 +136,13 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @solution N *K: exercises
     exec cargo run --quiet --bin exercise -- solution "$@"
 
-# Move your step N aside, to begin anew
+# Move your step N aside, so that you can begin anew; nothing is lost
 [group('exercise')]
 [no-exit-message]
 @reset N: exercises
     exec cargo run --quiet --bin exercise -- reset "$1"
 
-# Show what you have done
+# Show which tasks you have done
 [group('exercise')]
 [no-exit-message]
 @progress: exercises

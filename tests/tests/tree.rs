@@ -9,6 +9,9 @@ use tests::checks::{self, LAST_STAGE};
 /// What stands in full in every step. Everything else is imported from the step that introduces it.
 const SPINE: [&str; 2] = ["main.rs", "container.rs"];
 
+/// What a host of repositories shows to those who have not cloned.
+const SHOWN: [&str; 1] = ["README.md"];
+
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -120,24 +123,78 @@ fn every_check_has_a_name_of_its_own() {
     assert!(all >= 60, "{all} checks");
 }
 
+/// The recipes of the Justfile that are for people.
+fn recipes() -> Vec<String> {
+    let justfile = fs::read_to_string(top().join("Justfile")).unwrap();
+    let lines =
+        justfile.lines().filter_map(|line| line.strip_prefix('@')?.split([' ', ':']).next());
+    lines
+        .filter(|name| !["default", "exercises", "build"].contains(name))
+        .map(String::from)
+        .collect()
+}
+
+/// What a person reads: the chapters, and the files that a host of repositories shows.
+fn texts() -> Vec<(PathBuf, String)> {
+    let chapters = fs::read_dir(top().join("book/src")).unwrap();
+    let mut paths: Vec<PathBuf> = chapters.map(|entry| entry.unwrap().path()).collect();
+    paths.extend(SHOWN.map(|file| top().join(file)));
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
 /// What is typed at the prompt of a transcript is tried in the VM; this is about what stands in the text.
 #[test]
-fn a_recipe_that_the_book_names_is_there() {
-    let justfile = fs::read_to_string(top().join("Justfile")).unwrap();
-    let recipes: Vec<&str> = justfile
-        .lines()
-        .filter_map(|line| line.strip_prefix('@')?.split([' ', ':']).next())
-        .collect();
+fn a_recipe_that_a_text_names_is_there() {
+    let recipes = recipes();
     let mut named = 0;
-    for entry in fs::read_dir(top().join("book/src")).unwrap() {
-        let path = entry.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
+    for (path, text) in texts() {
         for rest in text.split("./just ").skip(1) {
             let name = rest.split(|next: char| !next.is_ascii_lowercase()).next().unwrap();
-            let known = name.is_empty() || recipes.contains(&name);
+            let known = name.is_empty() || recipes.iter().any(|recipe| recipe == name);
             assert!(known, "{}: there is no ./just {name}", path.display());
             named += 1;
         }
     }
     assert!(named > 0);
+}
+
+#[test]
+fn the_book_has_everything_that_one_can_type() {
+    let page = fs::read_to_string(top().join("book/src/commands.md")).unwrap();
+    let recipes = recipes();
+    assert!(recipes.len() > 20, "{recipes:?}");
+    for name in recipes {
+        let typed = format!("`./just {name}");
+        let is_there = page
+            .match_indices(&typed)
+            .any(|(start, _)| page[start + typed.len()..].starts_with([' ', '`']));
+        assert!(is_there, "book/src/commands.md does not tell what ./just {name} does");
+    }
+}
+
+/// The book's own links are checked when it is built.
+#[test]
+fn what_a_host_shows_leads_somewhere() {
+    for file in SHOWN {
+        let path = top().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://")) {
+            let (target, id) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if target.is_empty() { path.clone() } else { path.parent().unwrap().join(target) };
+            assert!(target.exists(), "{file}: {link} leads nowhere");
+            let anchors =
+                |text: &str| text.lines().any(|line| line.starts_with('#') && anchor(line) == id);
+            let is_there = id.is_empty() || anchors(&fs::read_to_string(&target).unwrap());
+            assert!(is_there, "{file}: {link}: there is no such heading");
+        }
+    }
+}
+
+/// What a heading is called in a link.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = words.chars().filter(|next| next.is_alphanumeric() || " -_".contains(*next));
+    kept.collect::<String>().replace(' ', "-")
 }
