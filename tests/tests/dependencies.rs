@@ -1,4 +1,4 @@
-//! Every crate uses what it names in its Cargo.toml.
+//! Every crate has the project's licence, and uses what it names in its Cargo.toml.
 
 use std::fs;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-#[test]
-fn what_is_named_is_used() {
+/// The crates of the workspace, as Cargo describes them.
+fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -15,9 +15,26 @@ fn what_is_named_is_used() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let workspace: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages = workspace["packages"].as_array().unwrap();
+    let packages = workspace["packages"].as_array().unwrap().clone();
     assert!(packages.len() > 10, "there are the steps alone");
-    for package in packages {
+    packages
+}
+
+/// cargo-deny leaves our own crates out.
+#[test]
+fn every_crate_has_the_projects_licence() {
+    for package in packages() {
+        assert_eq!(package["license"], "MIT OR Apache-2.0", "{}", package["manifest_path"]);
+    }
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (file, words) in [("LICENSE-MIT", "free of charge"), ("LICENSE-APACHE", "Version 2.0")] {
+        assert!(fs::read_to_string(top.join(file)).unwrap().contains(words), "{file}");
+    }
+}
+
+#[test]
+fn what_is_named_is_used() {
+    for package in packages() {
         let manifest = Path::new(package["manifest_path"].as_str().unwrap());
         let sources = sources(manifest.parent().unwrap());
         for dependency in package["dependencies"].as_array().unwrap() {

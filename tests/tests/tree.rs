@@ -10,7 +10,7 @@ use tests::checks::{self, LAST_STAGE};
 const SPINE: [&str; 2] = ["main.rs", "container.rs"];
 
 /// What a host of repositories shows to those who have not cloned.
-const SHOWN: [&str; 1] = ["README.md"];
+const SHOWN: [&str; 3] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
