@@ -21,6 +21,7 @@ use case::{Case, IN_C, Kind};
 use variants::Variants;
 
 mod case;
+mod mistake;
 mod variants;
 
 /// VMs at a time, so that two cores are busy.
@@ -72,18 +73,20 @@ fn run(options: &Options) -> Result<u8> {
         let begins_empty = exercise.tasks.iter().any(|task| !task.anew.is_empty());
         let first = if begins_empty { exercise.step - 1 } else { 0 };
         kinds.push((name, Kind::Starter { step: exercise.step, first, kept, own }));
+        let mut mistakes = Vec::new();
         for (number, task) in exercise.numbered() {
             for (count, mistake) in (1..).zip(&task.mistakes) {
                 let name = format!("mistake{}-{number}-{count}", exercise.step);
-                variants.add_mistake(&checkout, &sources, exercise, mistake, &name)?;
-                kinds.push((name, Kind::Mistake(exercise, mistake)));
+                kinds.push((name.clone(), Kind::Mistake(exercise, mistake)));
+                mistakes.push((name, mistake));
             }
         }
+        variants.add_mistakes(&checkout, &sources, exercise, &mistakes)?;
     }
     let start = Instant::now();
     let programs = variants.build(&checkout)?;
     let seed = options.seed.unwrap_or_else(draw::new_seed);
-    let (count, seconds) = (programs.len(), start.elapsed().as_secs_f64());
+    let (count, seconds) = (kinds.len(), start.elapsed().as_secs_f64());
     println!("{count} programs are built ({seconds:.0} s); --seed {seed} repeats what follows");
     let mut cases = VecDeque::new();
     for (name, kind) in kinds {

@@ -1,15 +1,26 @@
 //! The programs to put to the checks: starters, and steps with one mistake.
+//!
+//! A step and all mistakes of its exercise are built as one program. In it, a function with mistakes has several bodies,
+//! the right one and one for each mistake, to the letter as a learner would have written them, and a number in the
+//! program's file says which of them runs. So a mistake costs a copy of the file and no build.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use exercises::starter::{Files, in_crate, starter};
 use exercises::tasks::{Exercise, Mistake};
 use exercises::{build, manifest};
 use sources::Sources;
+use syn::spanned::Spanned;
+use syn::{Block, ImplItem, Item};
+use tests::vm::payload::strip;
 use toml::{Table, Value};
+
+use crate::mistake;
 
 /// Below the checkout; what is not built anew is there from the last time.
 const PLACE: &str = "target/exercises/variants";
@@ -19,6 +30,8 @@ const PLACE: &str = "target/exercises/variants";
 #[derive(Default)]
 pub struct Variants {
     crates: BTreeMap<String, Files>,
+    /// The names of the programs that are copies, by their crates: the first one makes mistake 1.
+    copies: BTreeMap<String, Vec<String>>,
 }
 
 impl Variants {
@@ -30,35 +43,58 @@ impl Variants {
         exercise: &Exercise,
         name: &str,
     ) -> Result<()> {
-        self.add(checkout, exercise.step, starter(exercise, sources)?, name)
+        let files = starter(exercise, sources)?;
+        self.add(checkout, exercise.step, files, Table::new(), name)
     }
 
-    /// Adds the step of an exercise with one mistake.
-    pub fn add_mistake(
+    /// Adds the step of an exercise with each of these mistakes, a program by each of these names.
+    pub fn add_mistakes(
         &mut self,
         checkout: &Path,
         sources: &Sources,
         exercise: &Exercise,
-        mistake: &Mistake,
-        name: &str,
+        mistakes: &[(String, &Mistake)],
     ) -> Result<()> {
-        let files = sources.step(exercise.step)?.files.values();
-        let mut files: Files =
-            files.map(|file| (in_crate(&file.path).to_owned(), file.text())).collect();
-        let file = files.get_mut(Path::new(&mistake.file));
-        let file = file.with_context(|| format!("there is no {}", mistake.file))?;
-        let count = file.matches(&mistake.right).count();
-        ensure!(count == 1, "{}: {:?} is there {count} times", mistake.file, mistake.right);
-        *file = file.replace(&mistake.right, &mistake.wrong);
-        self.add(checkout, exercise.step, files, name)
+        let name = format!("mistakes{}", exercise.step);
+        let mut files = Files::new();
+        for file in sources.step(exercise.step)?.files.values() {
+            let path = in_crate(&file.path);
+            let numbered = (1..).zip(mistakes.iter().map(|(_, mistake)| *mistake));
+            let of_file: Vec<(usize, &Mistake)> =
+                numbered.filter(|(_, mistake)| Path::new(&mistake.file) == path).collect();
+            let text = with_mistakes(&file.text(), &of_file);
+            files.insert(path.to_owned(), text.with_context(|| format!("{:?}", file.path))?);
+        }
+        for (program, Mistake { file, .. }) in mistakes {
+            let is_there = files.contains_key(Path::new(file));
+            ensure!(is_there, "step {} has no {file}", exercise.step);
+            self.copies.entry(name.clone()).or_default().push(program.clone());
+        }
+        let own = Files::from([
+            ("Cargo.toml".into(), package("mistake").to_string()),
+            ("src/lib.rs".into(), include_str!("mistake.rs").into()),
+        ]);
+        self.crates.insert("mistake".into(), own);
+        let path = Table::from_iter([("path".into(), "../mistake".into())]);
+        let more = Table::from_iter([("mistake".into(), path.into())]);
+        self.add(checkout, exercise.step, files, more, &name)
     }
 
-    fn add(&mut self, checkout: &Path, step: u8, mut files: Files, name: &str) -> Result<()> {
+    fn add(
+        &mut self,
+        checkout: &Path,
+        step: u8,
+        mut files: Files,
+        more: Table,
+        name: &str,
+    ) -> Result<()> {
         // As a learner's, but a member of the workspace, in which each has another name. Its code knows
         // its library as the step's.
         let mut manifest = manifest::manifest(checkout, step, "../../../..", name)?;
         manifest.retain(|key, _| key != "workspace" && key != "profile");
         manifest["package"]["name"] = name.into();
+        let dependencies = manifest["dependencies"].as_table_mut();
+        dependencies.context("there are dependencies")?.extend(more);
         if files.contains_key(Path::new("src/lib.rs")) {
             let library = Table::from_iter([("name".into(), format!("step{step}").into())]);
             manifest.insert("lib".into(), library.into());
@@ -87,8 +123,86 @@ impl Variants {
             let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
             (name, program)
         };
-        Ok(programs.into_iter().map(name).collect())
+        let mut programs: BTreeMap<String, PathBuf> = programs.into_iter().map(name).collect();
+        let folder = checkout.join("target/exercises/mistakes");
+        fs::create_dir_all(&folder).with_context(|| format!("make {folder:?}"))?;
+        for (all, names) in &self.copies {
+            let program = programs.get(all).with_context(|| format!("{all} has no program"))?;
+            let copies = write_copies(program, &folder, names);
+            programs.extend(copies.with_context(|| format!("copy {program:?}"))?);
+        }
+        Ok(programs)
     }
+}
+
+/// Writes programs of these names, of which the first one makes mistake 1.
+fn write_copies(program: &Path, folder: &Path, names: &[String]) -> Result<Vec<(String, PathBuf)>> {
+    let mut bytes = fs::read(program)?;
+    strip(&mut bytes);
+    let mark = &mistake::MARK;
+    let starts = (0..bytes.len()).filter(|place| bytes[*place] == mark[0]);
+    let places: Vec<usize> = starts.filter(|place| bytes[*place..].starts_with(mark)).collect();
+    let [place] = places[..] else { bail!("its number is there {} times", places.len()) };
+    let digits = place + mark.len() - 3..place + mark.len();
+    let mut copies = Vec::new();
+    for (number, name) in (1..).zip(names) {
+        bytes[digits.clone()].copy_from_slice(format!("{number:03}").as_bytes());
+        let copy = folder.join(name);
+        fs::write(&copy, &bytes)?;
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+        copies.push((name.clone(), copy));
+    }
+    Ok(copies)
+}
+
+/// A file in which a function with mistakes has the body of the one whose number the program has, or the right one.
+fn with_mistakes(text: &str, mistakes: &[(usize, &Mistake)]) -> Result<String> {
+    let mut bodies: BTreeMap<usize, (Range<usize>, String)> = BTreeMap::new();
+    let functions = functions(&syn::parse_file(text)?.items);
+    for (number, Mistake { right, wrong, .. }) in mistakes {
+        let places: Vec<usize> = text.match_indices(right).map(|(place, _)| place).collect();
+        let [place] = places[..] else {
+            bail!("{right:?} is there {} times", places.len());
+        };
+        let (right, after) = (place..place + right.len(), place + right.len());
+        let body = functions.iter().find(|body| body.start < right.start && right.end < body.end);
+        let body = body.with_context(|| format!("{:?} is in no function", &text[right.clone()]))?;
+        let (before, after) = (&text[body.start..right.start], &text[after..body.end]);
+        let (_, arms) = bodies.entry(body.start).or_insert((body.clone(), String::new()));
+        *arms += &format!("{number} => {before}{wrong}{after}\n");
+    }
+    let (mut all, mut at) = (String::new(), 0);
+    for (body, arms) in bodies.into_values() {
+        let right = &text[body.clone()];
+        all += &text[at..body.start];
+        all += &format!("{{ match ::mistake::number() {{\n{arms}_ => {right}\n}} }}");
+        at = body.end;
+    }
+    Ok(all + &text[at..])
+}
+
+/// Where the bodies of a file's functions are, with their braces.
+fn functions(items: &[Item]) -> Vec<Range<usize>> {
+    let range = |block: &Block| block.span().byte_range();
+    let mut all = Vec::new();
+    for item in items {
+        match item {
+            Item::Fn(function) => all.push(range(&function.block)),
+            Item::Impl(block) => all.extend(block.items.iter().filter_map(|item| match item {
+                ImplItem::Fn(function) => Some(range(&function.block)),
+                _ => None,
+            })),
+            _ => {}
+        }
+    }
+    all
+}
+
+/// The manifest of a library without dependencies.
+fn package(name: &str) -> Table {
+    let package = [("name", name), ("version", "0.0.0"), ("edition", "2024")];
+    let package = Table::from_iter(package.map(|(key, value)| (key.into(), value.into())));
+    Table::from_iter([("package".into(), package.into())])
 }
 
 /// The manifest of the workspace. It builds as the checkout's own does, so that Cargo has what they
@@ -116,4 +230,44 @@ fn write(place: &Path, files: Files) -> Result<()> {
         fs::write(&path, text).with_context(|| format!("write {path:?}"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    fn mistake(right: &str, wrong: &str) -> Mistake {
+        let [cause, check, file] = ["", "", "src/a.rs"].map(String::from);
+        let (right, wrong) = (right.into(), wrong.into());
+        Mistake {
+            cause,
+            check,
+            also: vec![],
+            seen: vec![],
+            expected: String::new(),
+            file,
+            right,
+            wrong,
+        }
+    }
+
+    #[test]
+    fn a_function_has_the_body_of_its_number() {
+        let text =
+            "const A: u8 = 1;\nfn one() -> u8 { 1 }\nimpl B {\n    fn two() -> u8 { 2 }\n}\n";
+        let [first, second] = [mistake("2", "3"), mistake(" 2 ", " { 4 } ")];
+        let all = with_mistakes(text, &[(1, &first), (2, &second)]).unwrap();
+        let two = "{ match ::mistake::number() {\n1 => { 3 }\n2 => { { 4 } }\n_ => { 2 }\n} }";
+        assert_eq!(all, text.replace("{ 2 }", two));
+    }
+
+    #[test]
+    fn a_mistake_is_in_a_function_and_there_once() {
+        let wrong = |right| {
+            let text = "const A: u8 = 1;\nfn one() -> (u8, u8) { (2, 2) }\n";
+            with_mistakes(text, &[(1, &mistake(right, "3"))]).unwrap_err().to_string()
+        };
+        assert!(wrong("1").contains("in no function"));
+        assert!(wrong("2").contains("2 times"));
+    }
 }
