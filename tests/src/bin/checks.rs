@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use shared::{Error, Explain};
-use tests::checks::engine::Engine;
+use tests::checks::engine::{Caller, Engine};
 use tests::checks::machine::Machine;
 use tests::checks::setup::{begin, find};
 use tests::checks::{self, Check, draw, fixture};
@@ -38,8 +38,12 @@ struct Options {
     #[arg(long)]
     until_failure: bool,
 
+    /// Only make the files of the checks, for this caller: root or ada
+    #[arg(long, value_name = "USER", conflicts_with = "plan")]
+    prepare: Option<String>,
+
     /// PROGRAM:STEP:FIRST-LAST:CALLER, as in step4:4:0-4:root
-    #[arg(required = true)]
+    #[arg(required_unless_present = "prepare")]
     plan: Vec<Plan>,
 }
 
@@ -64,6 +68,11 @@ fn run(options: &Options) -> Result<u8, Error> {
     draw::set_seed(options.seed);
     draw::set_sparing(options.sparing);
     begin(options.patience)?;
+    if let Some(user) = &options.prepare {
+        let caller = if user == "ada" { Caller::Ada } else { Caller::Root };
+        fixture::hand_over(caller).explain("give the files of the checks to the caller")?;
+        return Ok(0);
+    }
     let mut failed = false;
     for (number, plan) in options.plan.iter().enumerate() {
         let caller = plan.called_by.user();
@@ -87,11 +96,12 @@ fn run(options: &Options) -> Result<u8, Error> {
 
 /// Runs one check. Whatever it was about, the machine must be as before when it is over.
 fn put_to(check: &Check, engine: &Engine, plan: usize) -> Report {
-    let before = Machine::now();
+    let (before, files) = (Machine::now(), fixture::contents());
     let start = Instant::now();
     let verdict = (check.run)(engine);
     let verdict = verdict.and_then(|()| before.is_unchanged());
     before.restore();
+    fixture::tidy(&files);
     Report {
         plan,
         stage: check.stage,

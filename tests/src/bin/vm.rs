@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,9 +21,13 @@ struct Options {
     #[arg(long, default_value = "root")]
     user: String,
 
-    /// A program of your own to have on PATH there, in place of a step of its name
+    /// A program of your own to have on PATH there, in place of a step of its name; with the files of the checks
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
+
+    /// The step that it stands for, whatever its name is
+    #[arg(long, value_name = "N", requires = "program")]
+    step: Option<u8>,
 
     /// Ends the VM after so long (600 for a COMMAND, no limit for a shell)
     #[arg(long, value_name = "SECONDS")]
@@ -49,6 +53,10 @@ fn run(options: &Options) -> Result<u8, Error> {
             "A shell in the VM: `exit` or Ctrl-D leaves it, Ctrl-] ends it at once. Nothing in it outlasts it."
         );
     }
+    let mut vm = Vm::start_with(options.program.as_slice())?;
+    if let Some(program) = &options.program {
+        eprintln!("{}", prepare(&mut vm, program, options)?);
+    }
     let timeout = options.timeout.or((!shell).then_some(600));
     let command = Command {
         argv: options.command.clone(),
@@ -56,7 +64,7 @@ fn run(options: &Options) -> Result<u8, Error> {
         input: if on_terminal { Input::Terminal } else { Input::Stdin },
         timeout: timeout.map(Duration::from_secs),
     };
-    let outcome = Vm::start_with(options.program.as_slice())?.run(&command, &mut pass_on)?;
+    let outcome = vm.run(&command, &mut pass_on)?;
     match outcome {
         Outcome::Ended(status) => Ok(status),
         Outcome::Failed(why, status) => {
@@ -73,6 +81,30 @@ fn run(options: &Options) -> Result<u8, Error> {
         }
         Outcome::Signaled(signal) => Ok(128 + signal as u8),
     }
+}
+
+/// Makes the files that the checks use, and gives the program the name of the step that it stands for. Says how it is
+/// called.
+fn prepare(vm: &mut Vm, program: &Path, options: &Options) -> Result<String, Error> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let step = options.step.map(|step| format!("step{step}")).filter(|step| *step != name);
+    let script =
+        r#"[ -z "$2" ] || ln -sf "$1" "/slipway/bin/$2" || exit; exec checks --prepare "$0""#;
+    let words = ["sh", "-c", script, &options.user, &name, step.as_deref().unwrap_or_default()];
+    let mut said = String::new();
+    let outcome = vm.run_lines(&Command::new(words), &mut |_, line| said += line)?;
+    if outcome != Outcome::Ended(0) {
+        return Err(Error::new(format!("cannot make the files of the checks: {said}")));
+    }
+    let is_step = name.strip_prefix("step").is_some_and(|number| number.parse::<u8>().is_ok());
+    let program = program.display();
+    Ok(match step {
+        Some(step) => format!("vm: {program} is {step} there, and {name}"),
+        None if is_step => format!("vm: {program} is {name} there"),
+        None => format!(
+            "vm: {program} is {name} there; step0, step1 … are the book's own (--step N makes it stepN)"
+        ),
+    })
 }
 
 /// Writes what the command wrote to the same stream here.

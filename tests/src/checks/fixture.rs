@@ -1,10 +1,11 @@
 //! Files that the checks look for, on the host's side and in the root filesystem.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 
@@ -71,6 +72,24 @@ fn another_processors() -> Vec<u8> {
     header.extend(machine.to_le_bytes());
     header.resize(64, 0);
     header
+}
+
+/// Where containers put files, below the root filesystem.
+const FOLDERS: [&str; 4] = ["", "dev", "etc", "tmp"];
+
+/// What is in the root filesystem, where containers put files.
+pub fn contents() -> BTreeSet<PathBuf> {
+    let folders = FOLDERS.into_iter().map(|folder| Path::new(ROOTFS).join(folder));
+    let entries = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// Removes what has come since: a file that one check leaves, such as a /dev/null in steps that have no /dev, must not
+/// decide what comes of the next.
+pub fn tidy(before: &BTreeSet<PathBuf>) {
+    for path in contents().difference(before) {
+        let _ = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
+    }
 }
 
 /// Gives the root filesystem to the one who will call the engine, and moves this process to where
