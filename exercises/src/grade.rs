@@ -1,14 +1,15 @@
 //! Puts a program to a stage's checks in the VM, and tells a learner what came of them.
 
-use std::env;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
-use tests::checks::{self, Check};
+use tests::checks::{self, Check, Failure};
 use tests::grading::{How, run_checks};
 use tests::report::{CalledBy, Plan, Report};
 use tests::vm::Vm;
 
+use crate::advice::Advice;
 use crate::progress::Done;
 use crate::tasks::Exercise;
 
@@ -23,6 +24,8 @@ pub struct Grading<'a> {
     pub seed: u64,
     /// How long a check waits for what does not come, in seconds.
     pub patience: u64,
+    /// By task, whether it was right at an earlier check; nothing if that is not known.
+    pub was_right: Vec<bool>,
     /// It is to end with the first check that fails, and to begin where that is likely.
     pub at: Option<At<'a>>,
 }
@@ -36,8 +39,8 @@ pub struct At<'a> {
 }
 
 impl Grading<'_> {
-    /// Makes the checks up to the first task that is not done, printing a line for each, and gives what
-    /// of each task is done.
+    /// Makes the checks up to the first task that is not done, and gives what of each task is done. It prints a line for
+    /// each task, and the checks of the one that is not done.
     ///
     /// # Errors
     ///
@@ -45,7 +48,7 @@ impl Grading<'_> {
     pub fn grade(&self, vm: &mut Vm) -> Result<Outcomes> {
         let step = self.exercise.step;
         let count = self.exercise.tasks.len();
-        let mut outcomes = Outcomes { tasks: vec![None; count], failed: None };
+        let mut outcomes = Outcomes { tasks: vec![None; count], failed: Vec::new() };
         if self.from < step {
             self.run(vm, Plan::of_stages(step, self.from..=step - 1), &[], &mut outcomes)?;
         }
@@ -79,9 +82,11 @@ impl Grading<'_> {
                 break;
             }
         }
-        match &outcomes.failed {
-            Some(failed) => println!("\n{}", self.advice(&failed.report)),
-            None => {
+        let advice =
+            Advice { exercise: self.exercise, program: &self.program, was_right: &self.was_right };
+        match outcomes.failed.is_empty() {
+            false => println!("\n{}", advice.text(&outcomes.failed)),
+            true => {
                 println!(
                     "\nAll of it is right. ./just solution {step} shows how the reference does it."
                 );
@@ -111,65 +116,88 @@ impl Grading<'_> {
             until_failure: self.at.is_some(),
         };
         let by_task = !only.is_empty();
-        let mut heading = String::new();
-        run_checks(vm, &plans, &how, &mut |report| {
+        let mut shown = Shown::begin(&self.title(&plans, only));
+        run_checks(vm, &plans, &how, &mut |mut report| {
             let called_by = plans[report.plan].called_by;
-            let new = self.heading(called_by, &report, by_task);
-            if heading != new {
-                println!("{new}");
-                heading = new;
-            }
-            let mark = if report.failure.is_some() { "FAIL" } else { "ok" };
-            println!("{mark:>6}  {}", report.promise);
-            outcomes.take(self.exercise, report, called_by, by_task);
+            let failure = report.failure.take();
+            shown.take(self.caller(called_by), &report, failure.is_some());
+            outcomes.take(self.exercise, report, failure, called_by, by_task);
         })
         .map_err(|error| anyhow!("{error}"))?;
+        shown.end();
         Ok(())
     }
 
-    fn heading(&self, called_by: CalledBy, report: &Report, by_task: bool) -> String {
-        let number = by_task.then(|| self.exercise.task_of(&report.name)).flatten();
+    /// What is checked: a task, or the stages before.
+    fn title(&self, plans: &[Plan], only: &[&str]) -> String {
+        let number = only.first().and_then(|name| self.exercise.task_of(name));
         let task = number.and_then(|number| Some((number, self.exercise.task(number).ok()?)));
-        let what = match task {
-            Some((number, task)) => format!("Task {number}: {}", task.title),
-            None => format!("Stage {}", report.stage),
-        };
-        match called_by {
-            CalledBy::Ada => format!("{what} (called by an ordinary user)"),
-            CalledBy::Root if self.exercise.step >= checks::FIRST_FOR_ORDINARY => {
-                format!("{what} (called by root)")
+        match (task, plans.first()) {
+            (Some((number, task)), _) => format!("Task {number}: {}", task.title),
+            (None, Some(plan)) if plan.stages.start() == plan.stages.end() => {
+                format!("Stage {}", plan.stages.start())
             }
-            CalledBy::Root | CalledBy::Control => what,
+            (None, Some(plan)) => {
+                format!("Stages {} to {}", plan.stages.start(), plan.stages.end())
+            }
+            (None, None) => String::from("Nothing"),
         }
     }
 
-    /// What a learner needs to mend the first thing that is wrong.
-    fn advice(&self, report: &Report) -> String {
-        let Some(failure) = &report.failure else { return String::new() };
-        let step = self.exercise.step;
-        let here = env::current_dir().unwrap_or_default();
-        let program = self.program.strip_prefix(here).unwrap_or(&self.program).display();
-        let mut text = format!(
-            "The first to mend is `{}`: {}\n  tried     {}\n  expected  {}\n  seen      {}\n",
-            report.name, report.promise, failure.tried, failure.expected, failure.seen
-        );
-        text += &format!("  by hand   ./just vm --program {program}, and there what was tried\n");
-        let mistake = self.exercise.mistake(&report.name, failure);
-        if let Some((_, mistake)) = mistake {
-            let cause = mistake.cause.trim().replace('\n', "\n            ");
-            text += &format!("  probably  {cause}\n");
+    /// Who calls it, where that may be more than one.
+    fn caller(&self, called_by: CalledBy) -> &'static str {
+        match called_by {
+            CalledBy::Ada => "called by an ordinary user",
+            CalledBy::Root if self.exercise.step >= checks::FIRST_FOR_ORDINARY => "called by root",
+            CalledBy::Root | CalledBy::Control => "",
         }
-        if ["no end", "no further line"].iter().any(|it| failure.seen.contains(it)) {
-            text += "  or        this machine was too busy to answer in time: check once more\n";
+    }
+}
+
+/// What is shown of some checks: one line, unless one fails.
+struct Shown {
+    count: usize,
+    /// The lines of checks as long as none has failed; then they are printed as they come.
+    kept: Option<Vec<String>>,
+    caller: &'static str,
+}
+
+impl Shown {
+    fn begin(title: &str) -> Shown {
+        print!("{title} … ");
+        // A line that is not ended waits in the buffer. Who does not see it sees the rest.
+        let _ = io::stdout().flush();
+        Shown { count: 0, kept: Some(Vec::new()), caller: "" }
+    }
+
+    fn take(&mut self, caller: &'static str, report: &Report, failed: bool) {
+        self.count += 1;
+        let mut lines = Vec::new();
+        if caller != self.caller {
+            lines.push(format!("  {caller}"));
+            self.caller = caller;
         }
-        let number = mistake.map(|(number, _)| number);
-        if let Some(number) = number.or_else(|| self.exercise.task_of(&report.name))
-            && let Ok(task) = self.exercise.task(number)
-        {
-            text += &format!("  the book  chapter {step}, #{}\n", task.book);
-            text += &format!("  a hint    ./just hint {step} {number}\n");
+        let mark = if failed { "FAIL" } else { "ok" };
+        lines.push(format!("{mark:>6}  {}", report.promise));
+        match self.kept.take() {
+            Some(mut kept) if !failed => {
+                kept.append(&mut lines);
+                self.kept = Some(kept);
+            }
+            Some(kept) => {
+                println!();
+                kept.iter().chain(&lines).for_each(|line| println!("{line}"));
+            }
+            None => lines.iter().for_each(|line| println!("{line}")),
         }
-        text
+    }
+
+    fn end(self) {
+        match (self.kept, self.count) {
+            (Some(_), 1) => println!("done (1 check)"),
+            (Some(_), count) => println!("done ({count} checks)"),
+            (None, _) => {}
+        }
     }
 }
 
@@ -177,13 +205,15 @@ impl Grading<'_> {
 pub struct Outcomes {
     /// By task; None: that one was not checked, and is what it was.
     pub tasks: Vec<Option<Done>>,
-    /// The first that failed.
-    pub failed: Option<Failed>,
+    /// Those that failed.
+    pub failed: Vec<Failed>,
 }
 
 /// A check that failed.
 pub struct Failed {
+    /// Without its failure.
     pub report: Report,
+    pub failure: Failure,
     pub called_by: CalledBy,
 }
 
@@ -192,19 +222,26 @@ impl Outcomes {
         self.tasks[number - 1].as_ref().is_some_and(Done::is_whole)
     }
 
-    fn take(&mut self, exercise: &Exercise, report: Report, called_by: CalledBy, by_task: bool) {
+    fn take(
+        &mut self,
+        exercise: &Exercise,
+        report: Report,
+        failure: Option<Failure>,
+        called_by: CalledBy,
+        by_task: bool,
+    ) {
         let number = by_task.then(|| exercise.task_of(&report.name)).flatten();
         let task = number.and_then(|number| self.tasks[number - 1].as_mut());
         // What an earlier step did is no progress where it still holds, and in the way where it does
         // not.
         if let Some(done) = task
-            && (report.stage == exercise.step || report.failure.is_some())
+            && (report.stage == exercise.step || failure.is_some())
         {
             done.checks += 1;
-            done.passed += usize::from(report.failure.is_none());
+            done.passed += usize::from(failure.is_none());
         }
-        if report.failure.is_some() {
-            self.failed.get_or_insert(Failed { report, called_by });
+        if let Some(failure) = failure {
+            self.failed.push(Failed { report, failure, called_by });
         }
     }
 }
@@ -219,21 +256,18 @@ mod test {
     fn what_an_earlier_step_did_counts_only_when_it_is_broken() {
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let exercise = Exercise::read(&checkout, 2).unwrap();
-        let report = |stage, name: &str, failed: bool| {
-            let failure = serde_json::json!({"tried": "", "expected": "", "seen": ""});
-            let failure = if failed { failure } else { serde_json::Value::Null };
-            let report = serde_json::json!({"plan": 0, "stage": stage, "name": name, "promise": "",
-                "failure": failure, "shown": null, "seconds": 0.0});
-            serde_json::from_value::<Report>(report).unwrap()
-        };
+        let mut outcomes = Outcomes { tasks: vec![Some(Done::default())], failed: Vec::new() };
         let task = &exercise.tasks[0];
-        let mut outcomes = Outcomes { tasks: vec![Some(Done::default())], failed: None };
-        outcomes.take(&exercise, report(0, &task.keeps[0], false), CalledBy::Root, true);
-        assert_eq!(outcomes.tasks[0], Some(Done::default()));
-        outcomes.take(&exercise, report(2, &task.checks[0], false), CalledBy::Root, true);
-        assert!(outcomes.is_done(1));
-        outcomes.take(&exercise, report(0, &task.keeps[0], true), CalledBy::Root, true);
-        assert!(!outcomes.is_done(1));
-        assert_eq!(outcomes.failed.unwrap().report.name, task.keeps[0]);
+        let mut take = |stage, name: &str, failure| {
+            let (name, promise) = (name.into(), String::new());
+            let report =
+                Report { plan: 0, stage, name, promise, failure: None, shown: None, seconds: 0.0 };
+            outcomes.take(&exercise, report, failure, CalledBy::Root, true);
+            outcomes.tasks[0].clone().unwrap()
+        };
+        assert_eq!(take(0, &task.keeps[0], None), Done::default());
+        assert!(take(2, &task.checks[0], None).is_whole());
+        assert!(!take(0, &task.keeps[0], Some(Failure::new("", "", ""))).is_whole());
+        assert_eq!(outcomes.failed[0].report.name, task.keeps[0]);
     }
 }

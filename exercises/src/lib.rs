@@ -1,6 +1,7 @@
 //! Step N as an exercise: a starter made from the sources of two steps, tasks, hints, and the
 //! solution task by task.
 
+pub mod advice;
 pub mod build;
 pub mod grade;
 pub mod imports;

@@ -33,6 +33,9 @@ pub struct Done {
     pub checks: usize,
     /// The hints that were shown.
     pub hints: usize,
+    /// All its checks passed once, whatever has become of it.
+    #[serde(default)]
+    pub was_right: bool,
 }
 
 impl Done {
@@ -107,6 +110,7 @@ impl Progress {
         for (task, found) in self.tasks(step, found.len()).iter_mut().zip(found) {
             if let Some(Done { passed, checks, .. }) = found {
                 (task.passed, task.checks) = (*passed, *checks);
+                task.was_right |= task.is_whole();
             }
         }
         self.steps.entry(step).or_default().checked = Some(Timestamp::now());
@@ -151,8 +155,18 @@ mod tests {
     fn a_picture_of_what_is_done() {
         let mut progress = Progress::default();
         let tasks = progress.tasks(4, 3);
-        tasks[0] = Done { passed: 2, checks: 2, hints: 1 };
-        tasks[1] = Done { passed: 1, checks: 4, hints: 0 };
+        tasks[0] = Done { passed: 2, checks: 2, hints: 1, was_right: true };
+        tasks[1] = Done { passed: 1, checks: 4, hints: 0, was_right: false };
         assert_eq!(progress.to_string(), "step 4  ●◐○       1 of 3 tasks, 1 hint\n");
+    }
+
+    #[test]
+    fn a_task_that_breaks_was_right_before() {
+        let mut progress = Progress::default();
+        let found = |passed| vec![Some(Done { passed, checks: 2, ..Done::default() })];
+        for (passed, was_right) in [(1, false), (2, true), (0, true)] {
+            progress.take(4, &found(passed));
+            assert_eq!(progress.tasks(4, 1)[0].was_right, was_right);
+        }
     }
 }

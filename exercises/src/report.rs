@@ -64,7 +64,7 @@ pub fn write(checkout: &Path, progress: &Progress) -> Result<String> {
     let mut text = format!("{}, {}\n\n{progress}", report.name, report.made.strftime("%F %R UTC"));
     for Step { step, tasks, .. } in &report.steps {
         for Task { number, title, result, .. } in tasks {
-            let Done { passed, checks, hints } = result;
+            let Done { passed, checks, hints, .. } = result;
             write!(
                 text,
                 "\nstep {step}, task {number}: {passed} of {checks} checks, {hints} hints: {title}"

@@ -16,9 +16,11 @@ pub fn sheet(exercise: &Exercise) -> Result<String> {
     let Exercise { step, goal, .. } = exercise;
     let mut text = format!(
         "# Step {step}\n\n{goal}\n
+Read [chapter {step}](../../book/src/step{step}.md) as far as its heading \"The code\", and stop there: what follows is the \
+         solution.\n
 The code here is step {}'s, with a comment `TODO(step{step}.K)` where task K begins. `./just check {step}` tells how \
          far you are, `./just hint {step}` helps, `./just watch {step}` checks again whenever you save a file. A VM with your \
-         program in the reference's place, to try things by hand:\n
+         program in the reference's place, and with the checks' files, to try things by hand:\n
 ```sh\n(cd work/step{step} && cargo build --release) && ./just vm --program target/work/*/release/step{step}\n```\n",
         step - 1,
         goal = goal.trim(),
@@ -44,8 +46,10 @@ The code here is step {}'s, with a comment `TODO(step{step}.K)` where task K beg
             }
             text += "\n";
         }
-        let part = &task.book;
-        writeln!(text, "The book: chapter {step}, [{part}](../../book/src/step{step}.md#{part})")?;
+        let link = |part| format!("[{part}](../../book/src/step{step}.md#{part})");
+        let parts: Vec<String> = task.book.iter().map(link).collect();
+        let (parts, solved) = (parts.join(" and "), link(&task.solved));
+        writeln!(text, "The book: chapter {step}, {parts}; when it is done, to compare: {solved}")?;
     }
     Ok(text)
 }

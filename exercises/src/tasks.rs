@@ -40,8 +40,10 @@ pub struct Task {
     /// Checks of earlier stages that it could break, and must not.
     #[serde(default)]
     pub keeps: Vec<String>,
-    /// The part of the chapter that explains it: the id of its heading.
-    pub book: String,
+    /// The parts of the chapter to read before: the ids of headings above "The code".
+    pub book: Vec<String>,
+    /// The part that goes through the solution, to read when it is done.
+    pub solved: String,
     /// From a nudge to nearly there, in Markdown.
     pub hints: Vec<String>,
     /// What is often wrong here, and how it shows, be it in a check of an earlier task.

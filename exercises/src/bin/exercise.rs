@@ -63,13 +63,17 @@ enum Command {
         #[arg(value_parser = step)]
         step: u8,
     },
-    /// Gives the next hint of a task
+    /// Gives the next hint of a task, below those that it has given
     Hint {
         #[arg(value_parser = step)]
         step: u8,
 
         /// The task; without it, the first that is not done
         task: Option<usize>,
+
+        /// Show what was shown, and no more
+        #[arg(long)]
+        again: bool,
     },
     /// Shows what the reference has where your code has something else
     Solution {
@@ -129,15 +133,21 @@ fn run(options: &Options) -> Result<u8> {
             let mut vm = start_vm(&program)?;
             let seed = seed.unwrap_or_else(draw::new_seed);
             let patience = PATIENCE_OF_CHECK;
-            let grading = Grading { exercise: &exercise, program, from, seed, patience, at: None };
+            // Another program than the learner's has no history.
+            let was_right = match bin {
+                Some(_) => Vec::new(),
+                None => was_right(&mut Progress::read(&checkout)?, &exercise),
+            };
+            let grading =
+                Grading { exercise: &exercise, program, from, seed, patience, was_right, at: None };
             let outcomes = grading.grade(&mut vm)?;
             if bin.is_none() {
                 Progress::note(&checkout, *step, &outcomes.tasks)?;
             }
-            Ok(outcomes.failed.is_some().into())
+            Ok((!outcomes.failed.is_empty()).into())
         }
         Command::Watch { step } => watch(&checkout, *step),
-        Command::Hint { step, task } => {
+        Command::Hint { step, task, again } => {
             let exercise = Exercise::read(&checkout, *step)?;
             let mut progress = Progress::read(&checkout)?;
             let tasks = progress.tasks(*step, exercise.tasks.len());
@@ -148,8 +158,11 @@ fn run(options: &Options) -> Result<u8> {
             };
             let task = exercise.task(number)?;
             let shown = &mut tasks[number - 1].hints;
-            *shown = (*shown + 1).min(task.hints.len());
+            *shown = (*shown + usize::from(!again)).min(task.hints.len());
             println!("Task {number}: {}", task.title);
+            if *shown == 0 {
+                println!("\nNo hint was given yet: ./just hint {step} {number} gives the first.");
+            }
             for (count, hint) in (1..).zip(&task.hints).take(*shown) {
                 println!("\nHint {count} of {}: {}", task.hints.len(), hint.trim());
             }
@@ -190,6 +203,12 @@ fn run(options: &Options) -> Result<u8> {
     }
 }
 
+/// Which tasks of an exercise were right at an earlier check.
+fn was_right(progress: &mut Progress, exercise: &Exercise) -> Vec<bool> {
+    let tasks = progress.tasks(exercise.step, exercise.tasks.len());
+    tasks.iter().map(|task| task.was_right).collect()
+}
+
 /// Builds work/stepN, and says how long that may take.
 fn built(checkout: &Path, step: u8) -> Result<PathBuf> {
     let time = match build::has_built(checkout, step) {
@@ -219,8 +238,10 @@ fn watch(checkout: &Path, step: u8) -> Result<u8> {
         let mut progress = Progress::read(checkout)?;
         let tasks = progress.tasks(step, exercise.tasks.len());
         let task = tasks.iter().position(|task| !task.is_whole()).unwrap_or(0) + 1;
+        let was_right = was_right(&mut progress, &exercise);
         let at = Some(At { task, failed: failed.as_ref() });
-        let grading = Grading { exercise: &exercise, program, from: step, seed, patience, at };
+        let grading =
+            Grading { exercise: &exercise, program, from: step, seed, patience, was_right, at };
         // A program may leave a VM that is good for nothing. It is not used again, and what it did to the
         // next program does not count.
         let again = vm.take().and_then(|mut running| {
@@ -235,7 +256,7 @@ fn watch(checkout: &Path, step: u8) -> Result<u8> {
             }
         };
         vm = Some(running);
-        failed = outcomes.failed;
+        failed = outcomes.failed.into_iter().next();
         Progress::note(checkout, step, &outcomes.tasks)
     };
     loop {

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use super::failure::{Failure, Verdict, equal, require};
 use super::samples;
 
@@ -299,16 +301,25 @@ impl Outcome {
     fn seen(&self) -> String {
         let ending = match self.status {
             None => format!("no end within {} s", longest_run().as_secs()),
-            Some(status) => match (status.code(), status.signal()) {
-                (Some(code), _) => format!("exit status {code}"),
-                (None, signal) => format!("death by signal {}", signal.unwrap_or(0)),
-            },
+            Some(status) => ending(status),
         };
         let written = [("standard output", &self.stdout), ("standard error", &self.stderr)]
             .into_iter()
             .filter(|(_, text)| !text.is_empty())
             .map(|(name, text)| format!("; {name}: {:?}", shorten(text)));
         ending + &written.collect::<String>()
+    }
+}
+
+/// How a program ended, for a person. A status beyond 128 tells a signal, as a shell and an engine report it.
+pub fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code @ 129..=192), _) => match Signal::try_from(code - 128) {
+            Ok(signal) => format!("exit status {code} (killed by {signal})"),
+            Err(_) => format!("exit status {code} (killed by signal {})", code - 128),
+        },
+        (Some(code), _) => format!("exit status {code}"),
+        (None, signal) => format!("death by signal {}", signal.unwrap_or(0)),
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use super::engine::{Engine, memory_file, patience, text, typed, wait};
+use super::engine::{Engine, ending, memory_file, patience, text, typed, wait};
 use super::failure::{Failure, Verdict, require};
 
 /// A started engine. Its standard input is a pipe; dropping it closes that,
@@ -45,9 +47,15 @@ impl Running {
     /// The next line of its output.
     pub fn line(&self, expected: &str) -> Result<String, Failure> {
         let line = self.lines.recv_timeout(patience());
-        line.map_err(|_| {
+        line.map_err(|error| {
+            // What is at its end closes its output a moment before.
+            let moment = match error {
+                RecvTimeoutError::Timeout => Duration::from_millis(1),
+                RecvTimeoutError::Disconnected => Duration::from_secs(1),
+            };
+            let end = self.end(moment).map(|end| format!(", {end}")).unwrap_or_default();
             let complaint = self.complaints().unwrap_or_default();
-            let seen = format!("no further line of output; standard error: {complaint:?}");
+            let seen = format!("no further line of output{end}; standard error: {complaint:?}");
             Failure::new(&self.tried, expected, seen)
         })
     }
@@ -92,8 +100,23 @@ impl Running {
     pub fn ends_with(mut self, expected: i32) -> Verdict {
         let status = self.status()?;
         let code = status.and_then(|status| status.code());
-        let seen = status.map_or("no end".into(), |status| status.to_string());
+        let seen = status.map_or("no end".into(), ending);
         require(code == Some(expected), &self.tried, format!("exit status {expected}"), seen)
+    }
+
+    /// How it has ended, for a person; None if it goes on. Its status can still be had.
+    fn end(&self, patience: Duration) -> Option<String> {
+        let mut end = None;
+        within(patience, || {
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            end = match waitid(Id::Pid(self.pid()), flags) {
+                Ok(WaitStatus::Exited(_, code)) => Some(ExitStatus::from_raw(code << 8)),
+                Ok(WaitStatus::Signaled(_, signal, _)) => Some(ExitStatus::from_raw(signal as i32)),
+                _ => None,
+            };
+            end.is_some()
+        });
+        end.map(ending)
     }
 
     /// What it wrote to standard error so far.
