@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 static const char *name, *hostname = "slipway", *rootfs = "rootfs";
-static sigset_t waited_for, callers_mask;
+static sigset_t all, callers_mask;
 
 /* One line, and the status of an engine that failed. */
 static void fail(int status, const char *cure, const char *format, ...) {
@@ -174,24 +174,29 @@ static int has_plans_for(pid_t pid, int signal) {
     return has;
 }
 
-static void pass_on(pid_t pid, int signal, int is_key) {
+static void pass_on(pid_t pid, int signal, int by_terminal) {
     if (has_plans_for(pid, signal)) {
-        if (!is_key) kill(pid, signal);
+        if (!by_terminal) kill(pid, signal);
     } else if (signal == SIGCONT) {
         kill(pid, SIGCONT);
-    } else if (signal != SIGWINCH) {
-        kill(pid, signal == SIGTSTP ? SIGSTOP : SIGKILL);
+    } else if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU) {
+        kill(pid, SIGSTOP);
+    } else if (signal != SIGWINCH && signal != SIGURG) {
+        kill(pid, SIGKILL);
     }
 }
 
 static int supervise(pid_t pid) {
-    int signals = signalfd(-1, &waited_for, SFD_CLOEXEC);
+    int signals = signalfd(-1, &all, SFD_CLOEXEC);
     CHECK(signals, NULL, "signalfd");
     for (;;) {
         struct signalfd_siginfo info;
         if (read(signals, &info, sizeof info) != sizeof info) fail(125, NULL, "read a signal");
         if (info.ssi_signo != SIGCHLD) {
-            pass_on(pid, info.ssi_signo, info.ssi_code == SI_KERNEL && info.ssi_signo != SIGHUP);
+            int signal = info.ssi_signo;
+            int of_terminal = signal == SIGINT || signal == SIGQUIT || signal == SIGTSTP ||
+                              signal == SIGWINCH || signal == SIGTTIN || signal == SIGTTOU;
+            pass_on(pid, signal, of_terminal && info.ssi_code == SI_KERNEL);
             continue;
         }
         int status;
@@ -214,10 +219,8 @@ static int run(char **argv) {
     int on_terminal = tcgetattr(0, &settings) == 0 && tcgetpgrp(0) == getpgrp();
     int line[2];
     signal(SIGCHLD, SIG_DFL);
-    sigemptyset(&waited_for);
-    int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2, SIGWINCH};
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaddset(&waited_for, signals[i]);
-    sigprocmask(SIG_BLOCK, &waited_for, &callers_mask);
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &callers_mask);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line), NULL, "socketpair");
     struct clone_args args = {
         .flags = CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC,
@@ -262,6 +265,7 @@ int main(int argc, char **argv) {
                    "      --hostname NAME  its hostname [default: slipway]\n"
                    "      --rootfs DIR     its root directory [default: rootfs]\n"
                    "  -h, --help           Print help\n", name);
+            CHECK(fflush(stdout), NULL, "cannot write to standard output");
             return 0;
         default:
             errno = 0;

@@ -14,7 +14,17 @@ use crate::{Error, Explain};
 /// in ~/.local/share (XDG base directory specification). Ask before a user namespace makes the
 /// caller its root.
 pub fn directory() -> Result<PathBuf, Error> {
-    choose(geteuid().is_root(), |variable| env::var_os(variable))
+    choose(geteuid().is_root(), |variable| env::var_os(variable)).and_then(require_text)
+}
+
+/// Fails for a path that is no UTF-8: neither JSON nor what `pull` prints can have it.
+fn require_text(home: PathBuf) -> Result<PathBuf, Error> {
+    match home.to_str() {
+        Some(_) => Ok(home),
+        None => Err(Error::new(format!(
+            "cannot keep images in {home:?}: the path is not UTF-8 (SLIPWAY_HOME gives another)"
+        ))),
+    }
 }
 
 fn choose(is_root: bool, value: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Error> {
@@ -38,6 +48,8 @@ fn choose(is_root: bool, value: impl Fn(&str) -> Option<OsString>) -> Result<Pat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
 
     fn home(is_root: bool, variables: &[(&str, &str)]) -> Result<PathBuf, String> {
         let value = |variable: &str| {
@@ -62,6 +74,14 @@ mod tests {
         assert_eq!(home(true, &[]), Ok("/var/lib/slipway".into()));
         assert_eq!(home(false, &variables), Ok("/x/slipway".into()));
         assert_eq!(home(false, &variables[2..]), Ok("/h/.local/share/slipway".into()));
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_is_refused() {
+        let latin_1 = PathBuf::from(OsStr::from_bytes(b"/home/\xe9"));
+        let error = require_text(latin_1.join("slipway")).unwrap_err().to_string();
+        assert!(error.contains("\\xE9/slipway") && error.contains("SLIPWAY_HOME"), "{error}");
+        assert!(require_text("/home/é".into()).is_ok());
     }
 
     #[test]

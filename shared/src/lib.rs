@@ -10,6 +10,6 @@ mod execute;
 pub mod home;
 pub mod size;
 
-pub use cli::main;
+pub use cli::{main, note};
 pub use error::{ENGINE_FAILED, Error, Explain};
 pub use execute::{cannot_execute, not_on_path};

@@ -6,68 +6,60 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use nix::errno::Errno;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, raise, sigaction};
+use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use shared::{Error, Explain};
 
-/// What is passed on: requests to end, to stop, to look again; not the engine's own faults
-/// (SIGSEGV …), and not SIGKILL and SIGSTOP, which no process gets to see (signal(7)).
-const PASSED_ON: [Signal; 9] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGTSTP,
-    Signal::SIGCONT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-];
+/// What a terminal sends, and always to a whole process group: for a key, for a new size of the
+/// window, and to a group in the background that reads from it or writes to it.
+const OF_TERMINAL: [i32; 6] =
+    [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP, libc::SIGWINCH, libc::SIGTTIN, libc::SIGTTOU];
 
-/// How a signal reaches the child: [`pass_on`], or a later step's own way.
-pub type PassOn = fn(child: Pid, signal: Signal, is_key: bool) -> nix::Result<()>;
+/// How a signal reaches the child: [`pass_on`], or a later step's own way. It is a number, because
+/// the real-time signals have no names.
+pub type PassOn = fn(child: Pid, signal: i32, by_terminal: bool) -> nix::Result<()>;
 
-/// Holds back the signals that [`supervise`] will wait for, and gives the mask there was before:
-/// the child has to restore it, because a mask survives exec.
+/// Holds back all signals, for [`supervise`] to read, and gives the mask there was before: the child
+/// has to restore it, because a mask survives exec.
+///
+/// One that was left out would end the engine, and not the child. (Nobody can hold back SIGKILL and
+/// SIGSTOP, nor the signal of a fault of our own, such as SIGSEGV: signal(7).)
 pub fn block() -> Result<SigSet, Error> {
-    // Some callers ignore SIGCHLD. The kernel would then throw the exit status away (waitpid(2)).
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // SAFETY: no handler of ours is installed.
-    unsafe { sigaction(Signal::SIGCHLD, &default) }.explain("reset SIGCHLD")?;
-
     let before = SigSet::thread_get_mask().explain("read the signal mask")?;
-    waited_for().thread_block().explain("block signals")?;
+    SigSet::all().thread_block().explain("block signals")?;
     Ok(before)
 }
 
 /// Waits until the child has ended and gives its exit status as a shell would: the child's own, or
 /// 128 + n when signal n killed it. Meanwhile each signal for the engine goes to the child.
 pub fn supervise(child: Pid, pass_on: PassOn) -> Result<u8, Error> {
-    let signals = SignalFd::with_flags(&waited_for(), SfdFlags::SFD_CLOEXEC).explain("signalfd")?;
+    let signals =
+        SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC).explain("signalfd")?;
     loop {
         let info =
             signals.read_signal().explain("read a signal")?.expect("a blocking read has one");
-        let signal = Signal::try_from(info.ssi_signo as i32).explain("name the signal")?;
-        if signal != Signal::SIGCHLD {
-            // When a terminal is closed, only its session's leader gets SIGHUP: that's no key.
-            let is_key = info.ssi_code == libc::SI_KERNEL && signal != Signal::SIGHUP;
+        let signal = info.ssi_signo as i32;
+        if signal != libc::SIGCHLD {
+            let by_terminal = info.ssi_code == libc::SI_KERNEL && OF_TERMINAL.contains(&signal);
             // A command that became another user (sudo) is out of reach: the engine keeps waiting.
-            let _ = pass_on(child, signal, is_key);
+            let _ = pass_on(child, signal, by_terminal);
         } else if let Some(status) = reap(child)? {
             return Ok(status);
         }
     }
 }
 
-/// Sends the child what was sent to the engine. A key (Ctrl-C, Ctrl-\, Ctrl-Z) is not sent again:
-/// the terminal has given it to every process in the foreground, the child too.
-pub fn pass_on(child: Pid, signal: Signal, is_key: bool) -> nix::Result<()> {
-    if is_key { Ok(()) } else { kill(child, signal) }
+/// Sends the child what was sent to the engine. What the terminal sends (for Ctrl-C, Ctrl-\, Ctrl-Z
+/// …) is not sent again: every process of the group has got it, the child too.
+pub fn pass_on(child: Pid, signal: i32, by_terminal: bool) -> nix::Result<()> {
+    if by_terminal { Ok(()) } else { send(child, signal) }
 }
 
-fn waited_for() -> SigSet {
-    PASSED_ON.into_iter().chain([Signal::SIGCHLD]).collect()
+/// Sends a signal by its number.
+pub fn send(to: Pid, signal: i32) -> nix::Result<()> {
+    // SAFETY: it only takes numbers. (nix's kill takes names, and the real-time signals have none.)
+    Errno::result(unsafe { libc::kill(to.as_raw(), signal) }).map(drop)
 }
 
 /// What SIGCHLD was about: the exit status if the child has ended, None if it stopped or went on.

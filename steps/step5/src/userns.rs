@@ -48,7 +48,9 @@ pub fn map_ids(child: Pid, userns: Userns) -> Result<(), Error> {
         Err(missing) => {
             // For a person; a script's standard error belongs to the command.
             if io::stderr().is_terminal() {
-                eprintln!("note: no id but 0 in this container, so chown fails ({missing})");
+                shared::note(format_args!(
+                    "note: no id but 0 in this container, so chown fails ({missing})"
+                ));
             }
             map_single(child)
         }

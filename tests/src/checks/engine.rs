@@ -19,10 +19,10 @@ use super::failure::{Failure, Verdict, equal, require};
 use super::samples;
 
 /// The first step whose program has subcommands: what it was before is then `run`.
-const FIRST_WITH_RUN: u8 = 7;
+pub const FIRST_WITH_RUN: u8 = 7;
 
 /// The first step whose `run` takes an image between options and command, and no root filesystem.
-const FIRST_WITH_IMAGE: u8 = 8;
+pub const FIRST_WITH_IMAGE: u8 = 8;
 
 /// The options of any step that take their value from the next word.
 const WITH_VALUE: [&str; 14] = [

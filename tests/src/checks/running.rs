@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
@@ -84,6 +85,13 @@ impl Running {
     /// Signals the engine.
     pub fn signal(&self, signal: Signal) -> Verdict {
         Ok(kill(self.pid(), signal)?)
+    }
+
+    /// The same by number: the real-time signals have no names.
+    pub fn signal_number(&self, signal: i32) -> Verdict {
+        // SAFETY: it only takes numbers.
+        Errno::result(unsafe { libc::kill(self.pid().as_raw(), signal) })?;
+        Ok(())
     }
 
     /// Closes its standard input.

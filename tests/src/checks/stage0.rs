@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -11,10 +14,12 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocma
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use super::draw;
-use super::engine::{Engine, Outcome};
-use super::failure::{Verdict, equal, require};
+use super::engine::{Caller, Engine, FIRST_WITH_IMAGE, FIRST_WITH_RUN, Outcome, called_by};
+use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::ROOTFS;
-use super::running::{Running, eventually};
+use super::images::Home;
+use super::running::{Running, eventually, first_child};
+use super::samples;
 use super::terminal::Terminal;
 
 promises! { stage 0:
@@ -47,9 +52,12 @@ promises! { stage 0:
     no_command "no command at all: status 125"
     unknown_option "an unknown option: status 125, named"
     help "--help explains itself on standard output: status 0"
+    unwritten "what can't be written on standard output or error: one line if any, and the right status"
     sigterm_at_any_moment "a SIGTERM ends engine and command, however early it comes"
     ctrl_c "Ctrl-C at a terminal ends the command, and the shell goes on"
     ctrl_z "Ctrl-Z stops the command, `fg` continues it"
+    background "in the background a command that reads the terminal is stopped, and `fg` continues it"
+    background_output "so is one that writes to it, where that is forbidden (stty tostop)"
     hang_up "when its terminal is closed, the command ends"
     foreground_comes_back "after an interactive shell, the caller has the terminal again"
 }
@@ -128,7 +136,7 @@ fn working_directory(engine: &Engine) -> Verdict {
 fn standard_input(engine: &Engine) -> Verdict {
     let bytes: Vec<u8> = (0..100_000u32).map(|n| (n * 7 % 251) as u8).collect();
     let outcome = Outcome::of(engine.command(["md5sum"]), &bytes)?;
-    let own = Outcome::of(std::process::Command::new("md5sum"), &bytes)?;
+    let own = Outcome::of(Command::new("md5sum"), &bytes)?;
     outcome.ends_with(0)?.prints(&own.stdout)?;
     Ok(())
 }
@@ -169,11 +177,28 @@ fn exit_statuses(engine: &Engine) -> Verdict {
 }
 
 fn ignored_sigchld(engine: &Engine) -> Verdict {
-    let mut command = engine.command(["/bin/probe", "exit", "9"]);
+    ignoring_sigchld(engine.command(["/bin/probe", "exit", "9"]))?.ends_with(9)?;
+    // To pull takes children as well: other ones for root, and for an ordinary user.
+    if engine.step >= FIRST_WITH_RUN {
+        for caller in [Caller::Root, Caller::Ada] {
+            let engine = Engine::new(engine.binary.clone(), engine.step, caller);
+            let (home, image) = (Home::new(&engine)?, samples::rootfs()?);
+            ignoring_sigchld(home.pull(&[&image]))?.ends_with(0)?;
+            // One that runs what is not there yet pulls in a process of its own.
+            if engine.step >= FIRST_WITH_IMAGE {
+                let home = Home::new(&engine)?;
+                ignoring_sigchld(home.image(&image, &["/bin/true"]))?.ends_with(0)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command that ignores SIGCHLD from its start.
+fn ignoring_sigchld(mut command: Command) -> Result<Outcome, Failure> {
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe { command.pre_exec(|| Ok(signal(Signal::SIGCHLD, SigHandler::SigIgn).map(drop)?)) };
-    Outcome::of(command, b"")?.ends_with(9)?;
-    Ok(())
+    Outcome::of(command, b"")
 }
 
 fn stdio_closed(engine: &Engine) -> Verdict {
@@ -261,6 +286,25 @@ fn help(engine: &Engine) -> Verdict {
     if explains { Ok(()) } else { Err(outcome.failure("a usage text on standard output")) }
 }
 
+fn unwritten(engine: &Engine) -> Verdict {
+    let line = format!("{} --help > /dev/full", engine.typed_start());
+    let outcome = Outcome::of(callers_shell(engine, &line), b"")?;
+    outcome.ends_with(125)?.complains_of(&["standard output", "No space left"])?;
+    // There is no place for the line, and still a status.
+    for (command, status) in [("--no-such-option", 125), ("no-such-command", 127)] {
+        let line = format!("{} 2> /dev/full", engine.typed(command));
+        Outcome::of(callers_shell(engine, &line), b"")?.ends_with(status)?.prints("")?;
+    }
+    Ok(())
+}
+
+/// A line for the caller's own shell, run beside the root filesystem.
+fn callers_shell(engine: &Engine, line: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", line]).current_dir(Path::new(ROOTFS).join(".."));
+    called_by(engine.caller, command)
+}
+
 /// Moments in a container's life, most of them at its very beginning, and one when it surely runs.
 pub fn early_moments(count: u32) -> impl Iterator<Item = Duration> {
     let count = if draw::is_sparing() { count / 4 } else { count };
@@ -318,6 +362,52 @@ fn ctrl_z(engine: &Engine) -> Verdict {
     terminal.enter("")?;
     terminal.wait_for("ready:")?;
     terminal.last_status_is(6)
+}
+
+fn background(engine: &Engine) -> Verdict {
+    let mut terminal = Terminal::open(engine)?;
+    stopped_in_background(engine, &mut terminal, "cat")?;
+    terminal.enter("word")?;
+    // The terminal's echo, and what the command has read.
+    terminal.wait_for("word\r\nword\r\n")?;
+    terminal.press("\x04")?;
+    terminal.wait_for("ready:")?;
+    terminal.last_status_is(0)
+}
+
+fn background_output(engine: &Engine) -> Verdict {
+    let mut terminal = Terminal::open(engine)?;
+    terminal.enter("stty tostop")?;
+    stopped_in_background(engine, &mut terminal, "sh -c 'echo wri''tten; exit 5'")?;
+    terminal.wait_for("written")?;
+    terminal.wait_for("ready:")?;
+    terminal.last_status_is(5)
+}
+
+/// Starts a command in the background, requires that it is stopped there, and brings it to the foreground.
+fn stopped_in_background(engine: &Engine, terminal: &mut Terminal, command: &str) -> Verdict {
+    let line = engine.typed(command) + " &";
+    terminal.enter(&format!("cd {ROOTFS}/..; {line}"))?;
+    terminal.wait_for("ready:")?;
+    let stopped = "for n in $(seq 30); do jobs | grep -q Stopped && break; sleep 0.1; done";
+    terminal.enter(&format!("{stopped}; echo loo''ked"))?;
+    terminal.wait_for("looked\r\n")?;
+    // What the shell knows is the engine. The command could be trying without end.
+    let job = first_child(terminal.leader());
+    let inner = if engine.step > 0 { job.and_then(first_child) } else { job };
+    let state = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", inner?)).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    };
+    let is_stopped = eventually(|| state() == Some('T'));
+    let seen = state().map_or("no command".into(), |state| format!("state {state}"));
+    require(is_stopped, &line, "a command that is stopped (state T)", seen)?;
+    terminal.enter("fg")?;
+    let end = command.rsplit(' ').next().unwrap_or_default();
+    terminal.wait_for(&format!("{end}\r\n"))?;
+    // What is typed before the shell has handed the terminal over, the shell would read itself.
+    thread::sleep(Duration::from_millis(300));
+    Ok(())
 }
 
 fn hang_up(engine: &Engine) -> Verdict {

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use super::draw;
 use super::engine::{Engine, Outcome};
 use super::failure::{Verdict, equal, require};
-use super::running::Running;
+use super::running::{Running, eventually};
 use super::terminal::Terminal;
 
 promises! { stage 1:
@@ -24,6 +24,8 @@ promises! { stage 1:
     passes_on_sigusr1 "SIGUSR1 for the engine reaches the command, once"
     passes_on_sigusr2 "SIGUSR2 for the engine reaches the command, once"
     passes_on_sigwinch "SIGWINCH for the engine reaches the command, once"
+    passes_on_every_signal "so does any other signal that a process can catch"
+    no_signal_ends_one_alone "a signal that the command has no plans for ends both: not the engine alone"
     sigterm_ends_it "a command without a handler ends by a SIGTERM for the engine"
     terminal_as_before "a command that spoils the terminal's settings does not spoil the caller's"
     no_inherited_files "the command inherits no file but 0, 1 and 2"
@@ -121,6 +123,39 @@ fn passes_on_sigusr2(engine: &Engine) -> Verdict {
 
 fn passes_on_sigwinch(engine: &Engine) -> Verdict {
     passes_on(engine, Signal::SIGWINCH)
+}
+
+fn passes_on_every_signal(engine: &Engine) -> Verdict {
+    let mut running = Running::start(engine.command(["/bin/probe", "catch-all", "22"]))?;
+    running.line("two process ids")?;
+    running.inner()?;
+    // SIGCHLD is about the command. glibc keeps 32 and 33 for itself.
+    let others = [libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD, 32, 33];
+    for signal in (1..=64).filter(|signal| !others.contains(signal)) {
+        running.signal_number(signal)?;
+        let name = Signal::try_from(signal).map(|signal| signal.as_str().to_string());
+        running.says(&name.unwrap_or(signal.to_string()))?;
+    }
+    running.close_stdin();
+    running.ends_with(22)
+}
+
+fn no_signal_ends_one_alone(engine: &Engine) -> Verdict {
+    // SIGFPE stands for those of a fault, which somebody else may send as well.
+    let signals = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGABRT, libc::SIGFPE, 34, 64];
+    for signal in signals {
+        let mut running = Running::start(engine.command(["/bin/probe", "idle"]))?;
+        running.line("a process id")?;
+        let inner = running.inner()?;
+        running.signal_number(signal)?;
+        running.status()?;
+        let gone = eventually(|| kill(inner, None).is_err());
+        let expected = format!("that signal {signal} ends the command");
+        require(gone, &running.tried, expected, format!("process {inner} lives on"))?;
+        let status = if engine.step < 4 { 128 + signal } else { 137 };
+        running.ends_with(status)?;
+    }
+    Ok(())
 }
 
 fn sigterm_ends_it(engine: &Engine) -> Verdict {

@@ -64,6 +64,11 @@ impl Terminal {
         }
     }
 
+    /// The program that leads its session.
+    pub fn leader(&self) -> Pid {
+        self.leader
+    }
+
     /// Closes it, as a person closes a window, and gives the program that led its session.
     pub fn close(&mut self) -> Pid {
         self.master = None;

@@ -3,7 +3,9 @@
 use std::io::{self, Read};
 use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
+
+use shared::{Error, Explain};
 
 use super::AT_ONCE;
 
@@ -25,15 +27,17 @@ impl Ahead {
     pub fn start<'scope, R: Read>(
         scope: &'scope Scope<'scope, '_>,
         open: impl FnOnce() -> io::Result<R> + Send + 'scope,
-    ) -> Ahead {
+    ) -> Result<Ahead, Error> {
         let (full, pieces) = sync_channel(PIECES);
         let (empty, used) = sync_channel(PIECES + 2);
-        scope.spawn(move || {
+        let inflate = move || {
             if let Err(error) = open().and_then(|reader| send(reader, &full, &used)) {
                 let _ = full.send(Err(error));
             }
-        });
-        Ahead { pieces, empty, piece: Vec::new(), at: 0 }
+        };
+        // Not thread::spawn, which panics where a limit on processes is reached.
+        Builder::new().spawn_scoped(scope, inflate).explain("start a thread to inflate")?;
+        Ok(Ahead { pieces, empty, piece: Vec::new(), at: 0 })
     }
 }
 

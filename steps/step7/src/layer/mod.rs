@@ -99,7 +99,7 @@ pub fn apply(
     thread::scope(|scope| {
         let inflated = Ahead::start(scope, move || {
             Ok(Bounded::new(inflate::reader(blob)?, terms.max_inflated))
-        });
+        })?;
         let mut archive = Archive::new(BufReader::with_capacity(AT_ONCE, Hashing::new(inflated)));
         let mut applier = Applier::new(root, terms.owners);
         while let Some(entry) = archive.next_entry()? {

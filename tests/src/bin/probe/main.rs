@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::sys::signal::{SigSet, Signal, raise};
 use nix::unistd::{Gid, Uid, execv, geteuid, getpid, getppid, getuid, pause, setgid, setuid};
 
 mod attacks;
@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "env" => environment(),
         "fds" => (0..1024).filter(|fd| is_open(*fd)).for_each(|fd| println!("{fd}")),
         "signals" => signals()?,
-        "catch" => catch(text(1).parse()?)?,
+        "catch" => catch(&USUAL, text(1).parse()?)?,
+        "catch-all" => catch(&all_signals(), text(1).parse()?)?,
         "idle" => idle(),
         "exit" => std::process::exit(text(1).parse()?),
         "kill" => die_of(text(1).parse()?)?,
@@ -87,21 +88,31 @@ fn is_ignored(signal: Signal) -> bool {
     }
 }
 
-/// Prints the process ids, then every signal that arrives; ends with `status` at the end of input.
-fn catch(status: i32) -> nix::Result<()> {
-    let caught = [
-        Signal::SIGHUP,
-        Signal::SIGINT,
-        Signal::SIGQUIT,
-        Signal::SIGUSR1,
-        Signal::SIGUSR2,
-        Signal::SIGTERM,
-        Signal::SIGWINCH,
-    ];
-    let action = SigAction::new(SigHandler::Handler(say), SaFlags::SA_RESTART, SigSet::empty());
-    for signal in caught {
-        // SAFETY: the handler only calls write(2).
-        unsafe { sigaction(signal, &action) }?;
+/// What people and programs send to ask for something.
+const USUAL: [i32; 7] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGTERM,
+    libc::SIGWINCH,
+];
+
+/// All signals that a process can catch. (glibc keeps 32 and 33 for itself.)
+fn all_signals() -> Vec<i32> {
+    let never = [libc::SIGKILL, libc::SIGSTOP, 32, 33];
+    (1..=64).filter(|signal| !never.contains(signal)).collect()
+}
+
+/// Prints the process ids, then every signal of these that arrives; ends with `status` at the end of
+/// input.
+fn catch(signals: &[i32], status: i32) -> nix::Result<()> {
+    let handler = say as extern "C" fn(i32);
+    for signal in signals {
+        // SAFETY: the handler only calls write(2). (glibc's signal(3) lets calls go on after it.)
+        let before = unsafe { libc::signal(*signal, handler as libc::sighandler_t) };
+        nix::errno::Errno::result(before as isize)?;
     }
     println!("{} {}", getpid(), getppid());
     let _ = io::stdin().read_to_end(&mut Vec::new());
@@ -117,9 +128,11 @@ fn idle() {
 }
 
 extern "C" fn say(signal: i32) {
+    // The real-time signals have numbers only, of two digits.
+    let number = [b'0' + (signal / 10) as u8, b'0' + (signal % 10) as u8];
     let name = match Signal::try_from(signal) {
-        Ok(signal) => signal.as_str(),
-        Err(_) => "?",
+        Ok(signal) => signal.as_str().as_bytes(),
+        Err(_) => &number,
     };
     // SAFETY: write(2) may be called in a handler; the buffers are valid for their lengths.
     unsafe {
