@@ -16,6 +16,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -90,6 +91,11 @@ static void enter(void) {
     errno = 0;
     if (!strcmp(whole, "/")) fail(125, NULL, "\"/\" is the root directory already");
     CHECK(mount(whole, whole, NULL, MS_BIND | MS_REC, NULL), NULL, "bind %s to itself", whole);
+    struct statvfs found;
+    CHECK(statvfs(whole, &found), NULL, "statvfs %s", whole);
+    /* These have the same numbers in both calls. */
+    unsigned long kept = found.f_flag & (MS_RDONLY | MS_NOSUID | MS_NOEXEC);
+    CHECK(mount(NULL, whole, NULL, MS_REMOUNT | MS_BIND | MS_NODEV | kept, NULL), NULL, "remount %s", whole);
     CHECK(chdir(whole), NULL, "chdir to %s", whole);
     mount_point("proc");
     mount_new("proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::statfs::statfs;
 use nix::unistd::{chdir, pivot_root};
 use shared::{Error, Explain};
 
@@ -28,7 +29,7 @@ pub fn make_mounts_private() -> Result<(), Error> {
     mount(NOTHING, "/", NOTHING, flags, NOTHING).explain("make the mounts private")
 }
 
-/// Makes `rootfs` a mount, which pivot_root asks for, and gives its absolute path.
+/// Makes `rootfs` a mount without devices, as pivot_root asks for one, and gives its absolute path.
 pub fn bind_to_itself(rootfs: &Path) -> Result<PathBuf, Error> {
     // With "/." at its end, a file is not accepted for a directory.
     let found = rootfs.join(".").canonicalize().explain(format_args!("enter {rootfs:?}"));
@@ -37,7 +38,18 @@ pub fn bind_to_itself(rootfs: &Path) -> Result<PathBuf, Error> {
         return Err(Error::new("cannot enter \"/\": it is the root directory already"));
     }
     bind(&path, &path)?;
+    forbid_devices(&path)?;
     Ok(path)
+}
+
+/// Turns device files into mere names: those of an image may be the host's disks.
+fn forbid_devices(target: &Path) -> Result<(), Error> {
+    let found = statfs(target).explain(format_args!("statfs {target:?}"))?.flags();
+    // A flag that is not said again is taken away, and in a user namespace that is refused
+    // (mount_namespaces(7)). As bits they are the same in both calls.
+    let kept = MsFlags::from_bits_truncate(found.bits()) & (STRICT | MsFlags::MS_RDONLY);
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_NODEV | kept;
+    mount(NOTHING, target, NOTHING, flags, NOTHING).explain(format_args!("remount {target:?}"))
 }
 
 /// Mounts the processes of this PID namespace on /proc.

@@ -1,13 +1,14 @@
 //! Stage 4: processes and mounts of its own.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, SFlag, mknod};
 
 use super::engine::{Engine, Outcome, patience};
 use super::failure::{Failure, Verdict, equal, require};
@@ -43,6 +44,8 @@ promises! { stage 4:
     twenty_at_once "twenty containers at once do not get in each other's way"
     makes_mount_points until 7 "a root filesystem without /proc and /dev gets them"
     refuses_links until 7 "a root filesystem whose /proc or /dev is a symbolic link is refused"
+    device_files_are_names until 7 "a device file of the root filesystem is no device"
+    keeps_mount_flags until 7 "what the root filesystem's mount forbids stays forbidden"
     mounts_below until 7 "what is mounted below the root filesystem comes along"
     host_root_is_refused until 7 "the host's own / is refused: status 125"
     debian_packages until 7 "Debian: apt lists what is installed"
@@ -287,6 +290,35 @@ fn refuses_links(engine: &Engine) -> Verdict {
         }
         Ok(())
     })
+}
+
+fn device_files_are_names(engine: &Engine) -> Verdict {
+    let file = Path::new(ROOTFS).join("fixture/zero");
+    // As root in the place of an image's author; anybody may read it.
+    mknod(&file, SFlag::S_IFCHR, Mode::empty(), libc::makedev(1, 5))?;
+    fs::set_permissions(&file, Permissions::from_mode(0o666))?;
+    let outcome = engine.sh("head -c 3 /dev/zero | wc -c; head -c 3 /fixture/zero | wc -c");
+    fs::remove_file(&file)?;
+    let outcome = outcome?;
+    outcome.ends_with(0)?.prints("3\n0\n")?;
+    outcome.complains_of(&["/fixture/zero", "Permission denied"])
+}
+
+fn keeps_mount_flags(engine: &Engine) -> Verdict {
+    let place = Path::new("/tmp/protected");
+    fs::create_dir(place)?;
+    let nothing = None::<&str>;
+    mount(Some(ROOTFS), place, nothing, MsFlags::MS_BIND, nothing)?;
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
+    mount(nothing, place, nothing, flags, nothing)?;
+    let script = "grep -o ' / .* ro,nosuid,nodev,' /proc/mounts; echo > /fixture/new";
+    let outcome = engine.run(["--rootfs", "/tmp/protected", "/bin/sh", "-c", script]);
+    umount(place)?;
+    fs::remove_dir(place)?;
+    let outcome = outcome?;
+    outcome.ends_with(1)?.complains_of(&["/fixture/new", "Read-only"])?;
+    let kept = outcome.stdout.ends_with(" ro,nosuid,nodev,\n");
+    require(kept, &outcome.tried, "/ mounted with ro,nosuid,nodev", &outcome.stdout)
 }
 
 fn mounts_below(engine: &Engine) -> Verdict {

@@ -44,7 +44,7 @@ macro_rules! attacks {
 }
 
 /// In the order of the steps that stop them.
-const ATTACKS: [Attack; 18] = attacks! {
+const ATTACKS: [Attack; 19] = attacks! {
     "leaked-file" since 0 files::leaked, "read a file that the caller left open"
     "hostname" since 0 machine::hostname, "change the host's name"
     "read-file" since 0 files::read, "read a file of the host"
@@ -52,6 +52,7 @@ const ATTACKS: [Attack; 18] = attacks! {
     "kill" since 0 machine::kill_process, "kill a process of the host"
     "mount" since 0 machine::mount, "mount something on the host"
     "device" since 0 machine::device, "make a device file, and read a disk of the host"
+    "device-of-image" since 3 machine::device_of_image, "read a disk of the host by a device file of the image"
     "core-pattern" since 0 machine::core_pattern, "have the kernel start a program on the host"
     "setuid" since 0 files::set_user_id, "leave a program that makes its user root"
     "processes" since 0 limits::processes, "start 24 processes"

@@ -1,19 +1,25 @@
 //! Attacks on the machine: its name, its processes, its mounts, its disks, its kernel.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, SFlag, mknod};
 use nix::unistd::{Pid, gethostname};
 
 use super::attempt::{Attempt, Ending, SECRET};
-use crate::checks::engine::{Outcome, called_by, patience, wait};
+use crate::checks::engine::{Engine, Outcome, called_by, patience, wait};
 use crate::checks::failure::Failure;
+use crate::checks::fixture::{ROOTFS, own};
 use crate::checks::running::within;
+use crate::checks::samples;
 
 pub fn hostname(attempt: &Attempt) -> Result<Ending, Failure> {
     let outcome = attempt.run(&[])?;
@@ -70,6 +76,43 @@ pub fn device(attempt: &Attempt) -> Result<Ending, Failure> {
     let ending = attempt.steals(attempt.command(&[], &[&numbers[0], &numbers[1]]));
     fs::remove_file(file)?;
     ending
+}
+
+/// A file on the same disk is read from the disk itself. The image's author has packed a device file
+/// with its numbers, and the container's root owns it.
+pub fn device_of_image(attempt: &Attempt) -> Result<Ending, Failure> {
+    let file = Path::new("/scratch/secret");
+    fs::write(file, attempt.secret)?;
+    let open = File::open(file)?;
+    open.sync_all()?;
+    let size = open.metadata()?.blksize();
+    let mut block: libc::c_int = 0;
+    // SAFETY: FIBMAP reads and writes the number, and the file is open.
+    Errno::result(unsafe { libc::ioctl(open.as_raw_fd(), FIBMAP, &mut block) })?;
+    let mut devices = Vec::new();
+    attempt.engine.fetch_rootfs();
+    for root in roots(attempt.engine)? {
+        let device = root.join("disk");
+        mknod(&device, SFlag::S_IFBLK, Mode::S_IRUSR, open.metadata()?.dev())?;
+        own(&device, attempt.engine.caller)?;
+        devices.push(device);
+    }
+    let args = [size.to_string(), block.to_string()];
+    let ending = attempt.steals(attempt.command(&[], &[&args[0], &args[1]]));
+    devices.iter().chain([&file.to_path_buf()]).try_for_each(fs::remove_file)?;
+    ending
+}
+
+/// Asks for the block of the disk that a file's block is in (linux/fs.h).
+const FIBMAP: libc::Ioctl = 1;
+
+/// The root filesystems that the engine may run a command in: the usual one, and its images'.
+fn roots(engine: &Engine) -> io::Result<Vec<PathBuf>> {
+    let mut roots = vec![PathBuf::from(ROOTFS)];
+    for entry in fs::read_dir(samples::store(engine.caller).join("rootfs")).into_iter().flatten() {
+        roots.push(entry?.path());
+    }
+    Ok(roots)
 }
 
 /// What the kernel is told to start when a process crashes, it starts on the host.

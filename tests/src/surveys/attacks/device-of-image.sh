@@ -1,0 +1,1 @@
+dd if=/disk "bs=$1" "skip=$2" count=1
