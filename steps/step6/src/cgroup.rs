@@ -1,20 +1,23 @@
 //! A cgroup for the container: made, limited, watched, removed. All of it is reading and writing
 //! files (cgroups(7); "cgroup-v2" in the kernel's documentation).
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::mount::MsFlags;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::kill;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::FsFlags;
-use nix::unistd::{AccessFlags, Pid, eaccess, getpid};
+use nix::unistd::{AccessFlags, Pid, UnlinkatFlags, eaccess, getpid, unlinkat};
 use shared::{Error, Explain, size};
 use step4::rootfs;
 
@@ -25,6 +28,13 @@ const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
 /// Where cgroups are mounted.
 const ROOT: &str = "/sys/fs/cgroup";
+
+/// How deep the groups in the outer one may lie inside each other, at most. At 255 bytes a name, the
+/// path of each is still one that programs of the host can open.
+const DEEPEST: &str = "10";
+
+/// How many there may be. systemd in a container makes a hundred.
+const MOST: &str = "1000";
 
 /// The status of a command that SIGKILL ended.
 const KILLED: u8 = 128 + libc::SIGKILL as u8;
@@ -121,6 +131,9 @@ fn require_version_2() -> Result<(), Error> {
 /// Puts the limits on the outer group, and on an inner one, which it gives.
 fn furnish(outer: &Path, settings: &[(&'static str, String)]) -> Result<File, Error> {
     limit(outer, settings)?;
+    // Root in the container may make groups in the inner one.
+    write(&outer.join("cgroup.max.depth"), DEEPEST)?;
+    write(&outer.join("cgroup.max.descendants"), MOST)?;
     hand_down(outer, &controllers(settings))?;
     let inner = outer.join("container");
     fs::create_dir(&inner).explain(format_args!("mkdir {inner:?}"))?;
@@ -214,13 +227,13 @@ fn limit(group: &Path, settings: &[(&str, String)]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes without creating. In something that is no cgroup the limit would be a plain file.
 fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let written = OpenOptions::new()
-        .write(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
-    written.explain(format_args!("write {text:?} to {path:?}"))
+    put(path, text).explain(format_args!("write {text:?} to {path:?}"))
+}
+
+/// Writes without creating. In something that is no cgroup the limit would be a plain file.
+fn put(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
 }
 
 /// The start of the names of groups that engines in this PID namespace make; their own process id
@@ -247,11 +260,11 @@ fn remove_stale() {
 
 /// Kills what lives in a group, and removes it with the groups inside.
 fn remove(group: &Path) -> io::Result<()> {
-    fs::write(group.join("cgroup.kill"), "1")?;
     // A killed process takes a moment to die. When the last one has, the kernel wakes who has read
     // this file and polls it.
     let mut events = File::open(group.join("cgroup.events"))?;
     for _ in 0..50 {
+        kill_all(group)?;
         let mut text = String::new();
         events.rewind()?;
         events.read_to_string(&mut text)?;
@@ -260,14 +273,56 @@ fn remove(group: &Path) -> io::Result<()> {
         }
         poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)], 100u16)?;
     }
-    remove_empty(group)
+    remove_empty(AT_FDCWD, group.as_os_str())
 }
 
-fn remove_empty(group: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(group)?.flatten() {
+/// Kills what lives in a group, and in those inside.
+fn kill_all(group: &Path) -> io::Result<()> {
+    match put(&group.join("cgroup.kill"), "1") {
+        // Linux before 5.14. What is frozen can't fork, and a kill ends it all the same.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            put(&group.join("cgroup.freeze"), "1")?;
+            kill_each(AT_FDCWD, group.as_os_str())
+        }
+        written => written,
+    }
+}
+
+/// The same, process by process.
+fn kill_each(above: BorrowedFd, name: &OsStr) -> io::Result<()> {
+    let group = open(above, name, OFlag::O_DIRECTORY)?;
+    let mut procs = String::new();
+    // A group for single threads lists none: the group above it does.
+    let _ = File::from(open(group.as_fd(), OsStr::new("cgroup.procs"), OFlag::O_RDONLY)?)
+        .read_to_string(&mut procs);
+    // A process outside of our PID namespace is listed as 0. To kill(2) that is our own group.
+    for pid in procs.lines().filter_map(|pid| pid.parse().ok()).filter(|pid| *pid > 0) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    groups_in(&group)?.iter().try_for_each(|inner| kill_each(group.as_fd(), inner))
+}
+
+/// Removes a group without processes, and before that those inside.
+///
+/// It goes from directory to directory. A container may nest names that are too long for any path.
+fn remove_empty(above: BorrowedFd, name: &OsStr) -> io::Result<()> {
+    let group = open(above, name, OFlag::O_DIRECTORY)?;
+    groups_in(&group)?.iter().try_for_each(|inner| remove_empty(group.as_fd(), inner))?;
+    Ok(unlinkat(above, name, UnlinkatFlags::RemoveDir)?)
+}
+
+fn open(above: BorrowedFd, name: &OsStr, flags: OFlag) -> nix::Result<OwnedFd> {
+    openat(above, name, flags | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// The names of the groups in an open one.
+fn groups_in(group: &OwnedFd) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(format!("/proc/self/fd/{}", group.as_raw_fd()))? {
+        let entry = entry?;
         if entry.file_type()?.is_dir() {
-            remove_empty(&entry.path())?;
+            names.push(entry.file_name());
         }
     }
-    fs::remove_dir(group)
+    Ok(names)
 }

@@ -37,6 +37,8 @@ promises! { stage 6:
     holds_against_root "root inside can't raise a limit, even on a cgroup file system of its own"
     other_deaths "a command killed by somebody else: 137, and nothing said about memory"
     leaves_no_cgroup "no cgroup is left when the container ends by itself or by a signal"
+    nested_cgroups "nor when the container has made some, as deep and as many as it may"
+    without_cgroup_kill "nor before Linux 5.14, which has no cgroup.kill"
     killed_engine_leaves_none "after a SIGKILL for the engine: none from the next start on"
     others_stay "and never another container's cgroup"
     twenty_with_limits "twenty containers with limits at once"
@@ -331,6 +333,46 @@ fn leaves_no_cgroup(engine: &Engine) -> Verdict {
     running.says("SIGTERM")?;
     running.close_stdin();
     running.ends_with(23)?;
+    machine.is_unchanged()
+}
+
+fn nested_cgroups(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    // Names of 200 bytes, that no path is long enough for.
+    let deep = "mount -t cgroup2 none /tmp; cd /tmp; name=$(printf %0200d 0); depth=0
+                while mkdir $name 2>/dev/null && cd -P $name; do depth=$((depth + 1)); done
+                echo $depth";
+    let outcome = engine.run(["--pids", "9", "/bin/sh", "-c", deep])?;
+    machine.is_unchanged()?;
+    outcome.ends_with(0)?.prints("9\n")?;
+    let many = "mount -t cgroup2 none /tmp; cd /tmp; mkdir $(seq 1100) 2>/dev/null
+                ls -d [0-9]* | wc -l";
+    let outcome = engine.run(["--pids", "9", "/bin/sh", "-c", many])?;
+    machine.is_unchanged()?;
+    outcome.ends_with(0)?.prints("999\n")?;
+    Ok(())
+}
+
+fn without_cgroup_kill(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    // Its process 1 does not end with the engine, and has a process in a group of its own.
+    let script =
+        "mount -t cgroup2 none /tmp && mkdir -p /tmp/a/b && echo $$ > /tmp/a/b/cgroup.procs
+                  exec probe as 1000 /bin/sh -c 'sleep 312 & echo begin; wait'";
+    let mut running = Running::start(engine.command(["--pids", "9", "/bin/sh", "-c", script]))?;
+    running.says("begin")?;
+    let group = made_by_engine(&cgroup_of(&running.inner()?.to_string())?)?;
+    let file = group.last().map(|outer| outer.join("cgroup.kill")).unwrap_or_default();
+    running.signal(Signal::SIGKILL)?;
+    running.status()?;
+    let survives = fs::read_to_string(file.with_file_name("cgroup.events"))?;
+    require(survives.contains("populated 1"), &running.tried, "a survivor", survives)?;
+    // For the next engine, there is no such file.
+    let hidden = ["-qq", "-o", "/dev/null", "-P", &file.to_string_lossy()].map(String::from);
+    let hidden = hidden.into_iter().chain(["--inject=openat:error=ENOENT".to_string()]);
+    let mut strace = engine.strace(hidden);
+    strace.args(engine.line(["/bin/true"]));
+    Outcome::of(strace, b"")?.ends_with(0)?;
     machine.is_unchanged()
 }
 
