@@ -8,7 +8,7 @@ use tests::checks::Failure;
 use tests::report::CalledBy;
 
 use crate::grade::Failed;
-use crate::tasks::{Exercise, Mistake};
+use crate::tasks::{Exercise, Mistake, Place};
 
 /// What is known about the learner's program beside what failed.
 pub struct Advice<'a> {
@@ -68,7 +68,8 @@ impl Advice<'_> {
         if let Some(number) = number
             && let Ok(task) = self.exercise.task(number)
         {
-            let parts: Vec<String> = task.book.iter().map(|part| format!("#{part}")).collect();
+            let part = |part: &Place| format!("{}.html#{}", part.page, part.id);
+            let parts: Vec<String> = task.book.iter().map(part).collect();
             text += &line("the book", &format!("chapter {step}, {}", parts.join(" and ")));
             text += &line("a hint", &format!("./just hint {step} {number}"));
         }

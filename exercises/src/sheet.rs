@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::{Context, Result};
 use tests::checks;
 
-use crate::tasks::{Exercise, Task};
+use crate::tasks::{Exercise, Place, Task};
 
 /// Writes the sheet.
 ///
@@ -14,10 +14,16 @@ use crate::tasks::{Exercise, Task};
 /// A task names a check that there is not.
 pub fn sheet(exercise: &Exercise) -> Result<String> {
     let Exercise { step, goal, .. } = exercise;
+    let link = |name: &str, target: String| format!("[{name}](../../book/src/{target})");
+    let pages: Vec<String> =
+        exercise.pages.iter().map(|page| link(page, format!("{page}.md"))).collect();
+    let chapter = match &pages[..] {
+        [] | [_] => link(&format!("chapter {step}"), format!("step{step}.md")),
+        several => format!("chapter {step}, each of its pages ({})", several.join(", ")),
+    };
     let mut text = format!(
         "# Step {step}\n\n{goal}\n
-Read [chapter {step}](../../book/src/step{step}.md) as far as its heading \"The code\", and stop there: what follows is the \
-         solution.\n
+Read {chapter} as far as the heading \"The code\", and stop there: what follows is the solution.\n
 The code here is step {}'s, with a comment `TODO(step{step}.K)` where task K begins. `./just check {step}` tells how \
          far you are, `./just hint {step}` helps, `./just watch {step}` checks again whenever you save a file. A VM with your \
          program in the reference's place, and with the checks' files, to try things by hand:\n
@@ -46,9 +52,9 @@ The code here is step {}'s, with a comment `TODO(step{step}.K)` where task K beg
             }
             text += "\n";
         }
-        let link = |part| format!("[{part}](../../book/src/step{step}.md#{part})");
-        let parts: Vec<String> = task.book.iter().map(link).collect();
-        let (parts, solved) = (parts.join(" and "), link(&task.solved));
+        let part = |Place { page, id }: &Place| link(id, format!("{page}.md#{id}"));
+        let parts: Vec<String> = task.book.iter().map(part).collect();
+        let (parts, solved) = (parts.join(" and "), part(&task.solved));
         writeln!(text, "The book: chapter {step}, {parts}; when it is done, to compare: {solved}")?;
     }
     Ok(text)

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use pages::Pages;
 use serde::Deserialize;
 use tests::checks::Failure;
 
@@ -18,6 +19,24 @@ pub struct Exercise {
     pub goal: String,
     #[serde(rename = "task")]
     pub tasks: Vec<Task>,
+    /// The pages of its chapter: `step4`, `step4-mounts`.
+    #[serde(skip)]
+    pub pages: Vec<String>,
+}
+
+/// A part of a chapter, written as the id of its heading, which one page of the step has.
+#[derive(Debug, Deserialize)]
+#[serde(from = "String")]
+pub struct Place {
+    /// The page that has it: `step4-mounts`.
+    pub page: String,
+    pub id: String,
+}
+
+impl From<String> for Place {
+    fn from(id: String) -> Place {
+        Place { page: String::new(), id }
+    }
 }
 
 /// One idea of the step.
@@ -40,10 +59,10 @@ pub struct Task {
     /// Checks of earlier stages that it could break, and must not.
     #[serde(default)]
     pub keeps: Vec<String>,
-    /// The parts of the chapter to read before: the ids of headings above "The code".
-    pub book: Vec<String>,
-    /// The part that goes through the solution, to read when it is done.
-    pub solved: String,
+    /// The parts of the chapter to read before: none of them lies in the part "The code" of its page.
+    pub book: Vec<Place>,
+    /// The part that goes through the solution, to read when it is done: in "The code" of its page.
+    pub solved: Place,
     /// From a nudge to nearly there, in Markdown.
     pub hints: Vec<String>,
     /// What is often wrong here, and how it shows, be it in a check of an earlier task.
@@ -90,12 +109,29 @@ impl Exercise {
     ///
     /// # Errors
     ///
-    /// There is none, or it is not written as it has to be.
+    /// There is none, or it is not written as it has to be, or the chapter has no such part as a task names.
     pub fn read(checkout: &Path, step: u8) -> Result<Exercise> {
         let path = checkout.join(format!("exercises/step{step}.toml"));
         let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
-        let exercise: Exercise = toml::from_str(&text).with_context(|| format!("read {path:?}"))?;
-        Ok(Exercise { step, ..exercise })
+        let pages = Pages::read(&checkout.join("book/src"))?;
+        Exercise::parse(&text, step, &pages).with_context(|| format!("read {path:?}"))
+    }
+
+    fn parse(text: &str, step: u8, pages: &Pages) -> Result<Exercise> {
+        let mut exercise: Exercise = toml::from_str(text)?;
+        for task in &mut exercise.tasks {
+            for place in task.book.iter_mut().chain([&mut task.solved]) {
+                let mut found = pages.with_heading(step, &place.id);
+                let (first, second) = (found.next(), found.next());
+                let (Some(page), None) = (first, second) else {
+                    let count = if first.is_none() { "no page" } else { "more than one page" };
+                    bail!("{:?}: {count} of chapter {step} has a heading #{}", task.title, place.id)
+                };
+                place.page = page.name.clone();
+            }
+        }
+        let pages = pages.of_step(step).map(|page| page.name.clone()).collect();
+        Ok(Exercise { step, pages, ..exercise })
     }
 
     /// The tasks with their numbers, which begin with 1.
@@ -161,5 +197,32 @@ impl Task {
     /// Whether an item begins empty, whatever it was in the step before.
     pub fn is_anew(&self, module: &str, name: &str) -> bool {
         self.anew.iter().any(|item| *item == format!("{module} {name}"))
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_book_is_on_one_page_of_the_step_whichever() {
+        let text = "goal = ''\n[[task]]\ntitle = 'A task'\nwhat = ''\nsee = ''\ncode = []\nchecks = []\n\
+            hints = []\nbook = ['mount']\nsolved = 'new-root'\n";
+        let parse = |pages: &[(&str, &str)]| Exercise::parse(text, 4, &Pages::of(pages));
+        let (first, mounts) = (("step4", "## New root\n"), ("step4-mounts", "### mount\n"));
+        let exercise = parse(&[first, mounts]).unwrap();
+        let task = &exercise.tasks[0];
+        assert_eq!((&*task.book[0].page, &*task.solved.page), ("step4-mounts", "step4"));
+        assert_eq!(exercise.pages, ["step4", "step4-mounts"]);
+        for (pages, expected) in [
+            ([first, ("step5", "### mount\n")], "no page of chapter 4 has a heading #mount"),
+            (
+                [("step4", "## mount\n"), mounts],
+                "more than one page of chapter 4 has a heading #mount",
+            ),
+        ] {
+            let error = parse(&pages).unwrap_err().to_string();
+            assert_eq!(error, format!("\"A task\": {expected}"));
+        }
     }
 }

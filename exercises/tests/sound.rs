@@ -1,12 +1,12 @@
 //! The exercises fit the steps and the checks: nothing is left over, and nothing points to nowhere.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use exercises::imports::Imports;
 use exercises::starter::{in_crate, starter};
-use exercises::tasks::Exercise;
+use exercises::tasks::{Exercise, Place};
+use pages::{Page, Pages, anchor};
 use sources::{File, Sources, items};
 use tests::checks::{self, LAST_STAGE};
 
@@ -51,9 +51,11 @@ fn what_a_task_must_not_break_is_of_an_earlier_stage() {
 #[test]
 fn each_task_can_be_seen_failing_helped_with_and_read_about() {
     for exercise in all() {
-        let path = checkout().join(format!("book/src/step{}.md", exercise.step));
-        let chapter = fs::read_to_string(path).unwrap();
-        let ids: Vec<String> = chapter.lines().filter_map(heading).collect();
+        let pages = Pages::read(&checkout().join("book/src")).unwrap();
+        let is_in_code = |place: &Place| {
+            let page = pages.iter().find(|page| page.name == place.page).unwrap();
+            in_code(&page.text).contains(&place.id)
+        };
         for (number, task) in exercise.numbered() {
             let label = exercise.label(number);
             assert!(!task.checks.is_empty(), "{label} has no check");
@@ -62,22 +64,22 @@ fn each_task_can_be_seen_failing_helped_with_and_read_about() {
             assert!(task.anew.iter().all(is_code), "{label}: {:?} is not all code", task.anew);
             assert!(task.hints.len() >= 3, "{label} has {} hints", task.hints.len());
             // A learner stops at "The code", and reads on when it is written.
-            let code = ids.iter().position(|id| id == "the-code").expect("The code");
             assert!(!task.book.is_empty(), "{label} has nothing to read");
             for part in &task.book {
-                assert!(ids[..code].contains(part), "{label}: no #{part} above the code: {ids:?}");
+                assert!(!is_in_code(part), "{label}: #{} is in the part \"The code\"", part.id);
             }
             let solved = &task.solved;
-            assert!(ids[code..].contains(solved), "{label}: no #{solved} below it: {ids:?}");
+            assert!(is_in_code(solved), "{label}: #{} is not in \"The code\"", solved.id);
         }
     }
 }
 
-/// The id that mdBook gives a heading.
-fn heading(line: &str) -> Option<String> {
-    let text = line.strip_prefix('#')?.trim_start_matches('#').trim().to_lowercase();
-    let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
-    Some(kept.map(|c| if c == ' ' { '-' } else { c }).collect())
+/// The ids of the headings in a page's part "The code".
+fn in_code(page: &str) -> Vec<String> {
+    let (_, rest) = page.split_once("\n## The code\n").expect("a part \"The code\"");
+    let part = rest.split_once("\n## ").map_or(rest, |(part, _)| part);
+    let part = Page { name: String::new(), text: part.into() };
+    part.headings().map(anchor).collect()
 }
 
 #[test]

@@ -1,11 +1,10 @@
-//! The line check: every line that a step adds is shown in its chapter.
+//! The line check: every line that a step adds is shown in its chapter, on whichever page.
 
 use std::collections::HashSet;
 use std::fmt::{self, Display};
-use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result};
+use pages::Pages;
 
 use crate::directives::{code, directive};
 use sources::{File, Sources};
@@ -24,16 +23,17 @@ struct Chapter {
 }
 
 impl Coverage {
-    pub fn of(chapters: &Path, sources: &Sources) -> Result<Coverage> {
+    pub fn of(pages: &Pages, sources: &Sources) -> Result<Coverage> {
         let chapter = |(step, files): (u8, &sources::Step)| {
-            let path = chapters.join(format!("step{step}.md"));
-            let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
             let mut shown = HashSet::new();
-            for code in text.lines().filter_map(directive).filter_map(code) {
-                let file = files.file(code.module())?;
-                let piece = code.piece(file).with_context(|| format!("{path:?}: {code:?}"))?;
-                let lines = piece.ranges().into_iter().flatten();
-                shown.extend(lines.map(|line| (code.module(), line)));
+            for page in pages.of_step(step) {
+                for code in page.text.lines().filter_map(directive).filter_map(code) {
+                    let place = || format!("{}.md: {code:?}", page.name);
+                    let file = files.file(code.module()).with_context(place)?;
+                    let piece = code.piece(file).with_context(place)?;
+                    let lines = piece.ranges().into_iter().flatten();
+                    shown.extend(lines.map(|line| (code.module(), line)));
+                }
             }
             let (mut added, mut missing) = (0, Vec::new());
             for (module, file) in &files.files {
@@ -72,5 +72,27 @@ impl Display for Coverage {
             writeln!(f, "chapter {step} shows {shown} of the {added} lines that step {step} adds")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_one_page_does_not_show_another_page_of_the_step_may() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let sources = Sources::read(&checkout).unwrap();
+        let missing = |pages: &[(&str, &str)]| {
+            let coverage = Coverage::of(&Pages::of(pages), &sources).unwrap();
+            let missing = coverage.chapters.into_iter().nth(4).unwrap().missing;
+            ["pid1.rs", "lib.rs"].map(|file| missing.iter().any(|line| line.contains(file)))
+        };
+        let [first, more] = ["{{#module pid1}}", "{{#module lib}}"];
+        assert_eq!(missing(&[("step4", first)]), [false, true]);
+        assert_eq!(missing(&[("step4", first), ("step4-mounts", more)]), [false, false]);
+        assert_eq!(missing(&[("step4", first), ("glossary", more)]), [false, true]);
     }
 }

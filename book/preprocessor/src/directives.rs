@@ -9,21 +9,23 @@
 //!     {{#table isolation WHAT IT SAYS}}  the same for a snapshot that is a table of answers
 //!     {{#list images WHAT IT SAYS}}      the same for one whose columns have nothing in common
 //!     {{#figures}}            how often the engine was attacked, from the surveys' snapshots
-//!     {{#calls}}                       the system calls of this chapter; on another page all of them
+//!     {{#calls}}                       the system calls that this page explains; outside of the steps' chapters all of them
 //!     {{#plumbing}}                    the calls that no chapter is about
 //!     {{#bench start-8}}               figures of `./just bench`; without a name, what was to be reached
 //!
 //! and drawings: a code block of the kind `drawing`, with what it shows in words after that; and transcripts: a code
 //! block of the kind `console`, whose commands a check types, with words for that (tests/src/transcripts has them).
+//! Of each step's transcripts one says `play`, on whichever page of the step.
 
 use std::fs;
 use std::iter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use mdbook_preprocessor::book::{Book, Chapter};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
+use pages::Pages;
 
 use crate::bench::Bench;
 use crate::drawing;
@@ -37,6 +39,7 @@ use sources::{File, Sources};
 
 pub struct Directives {
     sources: Sources,
+    pages: Pages,
     checkout: PathBuf,
 }
 
@@ -49,35 +52,32 @@ pub enum Code<'a> {
 }
 
 impl Directives {
-    pub fn new(sources: Sources, checkout: PathBuf) -> Directives {
-        Directives { sources, checkout }
+    pub fn new(sources: Sources, pages: Pages, checkout: PathBuf) -> Directives {
+        Directives { sources, pages, checkout }
     }
 
     fn expand(&self, chapter: &Chapter) -> Result<String> {
         let step = chapter.path.as_deref().and_then(step_of);
         let mut out = String::new();
         let mut lines = chapter.content.lines().peekable();
-        let mut played = 0;
         while let Some(line) = lines.next() {
             if let Some(words) = line.strip_prefix("```drawing") {
                 let drawing: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
                 out += &drawing::svg(&drawing.join("\n"), words.trim())?;
             } else if let Some(words) = line.strip_prefix(transcript::OPEN) {
                 let shown: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-                if transcript::is_played(words) {
-                    played += 1;
-                    out += &transcript::played(&shown, &self.recording(chapter))?;
-                } else {
-                    out += &transcript::block(&shown);
-                }
+                out += &match step.filter(|_| transcript::is_played(words)) {
+                    Some(step) => transcript::played(&shown, &self.recording(step))?,
+                    None => transcript::block(&shown),
+                };
             } else if let Some(directive) = directive(line) {
                 let more: Vec<&str> = iter::from_fn(|| {
                     lines.next_if(|next| joins(line, next)).and_then(self::directive)
                 })
                 .collect();
                 let html = match (directive, step) {
-                    ("calls", Some(step)) => explained::of_chapter(step, &chapter.content),
-                    ("calls", None) => Ok(explained::of_book()),
+                    ("calls", Some(step)) => Ok(explained::of_page(step, &chapter.content)),
+                    ("calls", None) => Ok(explained::of_book(&self.pages)),
                     ("plumbing", _) => Ok(explained::plumbing()),
                     ("bench", _) => Bench::read(&self.checkout).map(|bench| bench.bars()),
                     _ => self.html(step, directive, &more),
@@ -88,15 +88,12 @@ impl Directives {
             }
             out.push('\n');
         }
-        let recordings = usize::from(step.is_some());
-        ensure!(played == recordings, "{played} transcripts say `play`, and {recordings} should");
         Ok(out)
     }
 
-    /// Where the recording of a chapter is.
-    fn recording(&self, chapter: &Chapter) -> PathBuf {
-        let name = chapter.path.as_deref().and_then(Path::file_stem).unwrap_or_default();
-        self.checkout.join("book/recordings").join(name).with_extension("cast")
+    /// Where the recording of a step is.
+    fn recording(&self, step: u8) -> PathBuf {
+        self.checkout.join(format!("book/recordings/step{step}.cast"))
     }
 
     /// `more` items stand in the same block.
@@ -118,7 +115,8 @@ impl Directives {
         if let Some(name) = directive.strip_prefix("bench ") {
             return Bench::read(&self.checkout)?.row(name.trim());
         }
-        let number = step.context("only a step's chapter, stepN.md, can show code")?;
+        let number =
+            step.context("only a page of a step, stepN.md or stepN-WORD.md, can show code")?;
         let step = self.sources.step(number)?;
         if directive == "diff" {
             return self.diff(number);
@@ -178,7 +176,7 @@ impl Preprocessor for Directives {
     }
 
     fn run(&self, _: &PreprocessorContext, mut book: Book) -> Result<Book> {
-        let mut result = Ok(());
+        let mut result = transcript::one_a_step_is_played(&self.pages);
         book.for_each_chapter_mut(|chapter| {
             let place = chapter.path.clone().unwrap_or_default();
             match self.expand(chapter).with_context(|| place.display().to_string()) {
@@ -248,9 +246,9 @@ fn trimmed(file: &File, range: Range<usize>) -> Range<usize> {
     range.start..range.end - empty
 }
 
-/// The step that a chapter is about: `step4.md`.
-pub fn step_of(path: &Path) -> Option<u8> {
-    path.file_stem()?.to_str()?.strip_prefix("step")?.parse().ok()
+/// The step that a page is about: `step4.md`, `step4-mounts.md`.
+fn step_of(path: &Path) -> Option<u8> {
+    pages::step_of(path.file_stem()?.to_str()?)
 }
 
 /// Whether the item of the second line belongs into the block of the first: both are of one module.

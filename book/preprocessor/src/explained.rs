@@ -1,36 +1,31 @@
 //! The tables of system calls, and the check that chapters and tables agree: what a chapter's table
-//! lists is explained in its part "The system calls", and what has a signature there is in the table.
+//! lists is explained in the part "The system calls" of one of its pages, and what has a signature there is in the table.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
-use anyhow::{Context, Result, bail};
 use calls::{Lesson, TABLE};
+use pages::{Page, Pages, anchor};
 
-/// The table of one chapter, after a look whether the chapter keeps to it.
-pub fn of_chapter(step: u8, chapter: &str) -> Result<String> {
-    let wrong = disagreements(step, chapter);
-    if !wrong.is_empty() {
-        bail!("{}", wrong.join("\n"));
-    }
-    let rows = rows_of(step).map(|row| {
+/// The table of one page: what is explained there.
+pub fn of_page(step: u8, text: &str) -> String {
+    let part = part(text);
+    let rows = rows_of(step).filter(|row| under(&part, &row.under).is_some()).map(|row| {
         let (name, link) = (name(row), anchor(&row.under));
         format!("| [{name}](#{link}){} | {} | `{}` |\n", function(row), row.what, row.man)
     });
-    Ok(format!(
-        "| in a trace | what for | manual page |\n|---|---|---|\n{}",
-        rows.collect::<String>()
-    ))
+    format!("| in a trace | what for | manual page |\n|---|---|---|\n{}", rows.collect::<String>())
 }
 
 /// All chapters' tables in one, by the calls' names.
-pub fn of_book() -> String {
+pub fn of_book(pages: &Pages) -> String {
     let mut rows: Vec<&Lesson> = TABLE.lesson.iter().collect();
     rows.sort_by_key(|row| row.call.as_str());
     let rows = rows.into_iter().map(|row| {
         let (name, step, link) = (name(row), row.step, anchor(&row.under));
-        let link = format!("[{step}](step{step}.md#{link})");
+        let is_there = |page: &&Page| under(&part(&page.text), &row.under).is_some();
+        let page = pages.of_step(step).find(is_there);
+        let page = page.map_or_else(|| format!("step{step}"), |page| page.name.clone());
+        let link = format!("[{step}]({page}.md#{link})");
         format!("| {name}{} | {} | {link} | `{}` |\n", function(row), row.what, row.man)
     });
     let head = "| in a trace | what for | chapter | manual page |\n|---|---|---|---|\n";
@@ -48,16 +43,10 @@ pub fn plumbing() -> String {
     head.to_string() + &rows.collect::<String>()
 }
 
-/// What does not agree, in all chapters of this directory.
-pub fn check(chapters: &Path) -> Result<Vec<String>> {
-    let mut wrong = Vec::new();
+/// What does not agree, in all chapters.
+pub fn check(pages: &Pages) -> Vec<String> {
     let last = TABLE.lesson.iter().map(|row| row.step).max().unwrap_or_default();
-    for step in 0..=last {
-        let path = chapters.join(format!("step{step}.md"));
-        let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
-        wrong.extend(disagreements(step, &text));
-    }
-    Ok(wrong)
+    (0..=last).flat_map(|step| disagreements(step, pages)).collect()
 }
 
 fn rows_of(step: u8) -> impl Iterator<Item = &'static Lesson> {
@@ -78,24 +67,26 @@ fn function(row: &Lesson) -> String {
     row.function.as_ref().map(|function| format!(" (`{function}`)")).unwrap_or_default()
 }
 
-/// The id that mdBook gives a heading.
-fn anchor(heading: &str) -> String {
-    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " _-".contains(*c));
-    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
-}
-
-fn disagreements(step: u8, chapter: &str) -> Vec<String> {
-    let part = part(chapter);
+fn disagreements(step: u8, pages: &Pages) -> Vec<String> {
+    let parts: Vec<String> = pages.of_step(step).map(|page| part(&page.text)).collect();
     let place = format!("chapter {step}, \"The system calls\"");
     let mut wrong = Vec::new();
     for row in rows_of(step) {
-        let Some(text) = under(&part, &row.under) else {
-            wrong.push(format!(
-                "{place}: no heading \"{}\", under which {} is to be explained",
-                row.under,
-                row.name()
-            ));
-            continue;
+        let found = parts.iter().filter_map(|part| Some((part, under(part, &row.under)?)));
+        let (part, text) = match found.collect::<Vec<_>>()[..] {
+            [one] => one,
+            [] => {
+                wrong.push(format!(
+                    "{place}: no heading \"{}\", under which {} is to be explained",
+                    row.under,
+                    row.name()
+                ));
+                continue;
+            }
+            _ => {
+                wrong.push(format!("{place}: two pages have a heading \"{}\"", row.under));
+                continue;
+            }
         };
         let named = named(text);
         let flags = row.argument().split(|c| !is_word(c)).filter(|word| is_constant(word));
@@ -114,13 +105,23 @@ fn disagreements(step: u8, chapter: &str) -> Vec<String> {
     let listed = |function: &&str| {
         rows_of(step).any(|row| row.call == *function || row.function.as_deref() == Some(function))
     };
-    wrong.extend(signatures(&part).filter(|function| !listed(function)).map(|function| {
+    let unlisted = parts.iter().flat_map(|part| signatures(part)).filter(|name| !listed(name));
+    wrong.extend(unlisted.map(|function| {
         format!("{place}: {function} has a signature, and no row in book/calls.toml")
     }));
+    // A table only where the calls are explained, and there it must not be missing.
+    for (page, part) in pages.of_step(step).zip(&parts) {
+        let has_table = page.text.lines().any(|line| line == "{{#calls}}");
+        if has_table == part.is_empty() {
+            let fault =
+                if has_table { "has {{#calls}} and no" } else { "has no {{#calls}} for its" };
+            wrong.push(format!("{}.md {fault} part \"The system calls\"", page.name));
+        }
+    }
     wrong
 }
 
-/// The part "The system calls" of a chapter.
+/// The part "The system calls" of a page.
 fn part(chapter: &str) -> String {
     let lines = chapter.lines().skip_while(|line| !line.starts_with("## The system call")).skip(1);
     lines.take_while(|line| !line.starts_with("## ")).map(|line| format!("{line}\n")).collect()
@@ -205,23 +206,40 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_with_its_chapter() {
-        let wrong = disagreements(2, CHAPTER);
+        let wrong = |chapter: &str| disagreements(2, &Pages::of(&[("step2", chapter)]));
+        let table = "no {{#calls}} for its part";
+        let [heading, no_table] = &wrong(CHAPTER)[..] else { panic!("{:?}", wrong(CHAPTER)) };
         assert_eq!(
-            wrong,
-            [
-                "chapter 2, \"The system calls\": no heading \"clone3\", under which clone3 CLONE_NEWUTS is to be explained"
-            ]
+            heading,
+            "chapter 2, \"The system calls\": no heading \"clone3\", under which clone3 CLONE_NEWUTS is to be explained"
         );
+        assert!(no_table.contains(table), "{no_table}");
         let chapter = CHAPTER.replace("sethostname", "gethostname").replace("3, a flag", "3");
-        let wrong = disagreements(2, &chapter).join("\n");
+        let wrong = wrong(&chapter).join("\n");
         assert!(wrong.contains("`uts_namespaces(7)` is missing"), "{wrong}");
         assert!(wrong.contains("no heading \"sethostname\""), "{wrong}");
         assert!(wrong.contains("gethostname has a signature, and no row"), "{wrong}");
     }
 
     #[test]
-    fn anchors_are_mdbooks() {
-        assert_eq!(anchor("/proc/PID/uid_map, gid_map"), "procpiduid_map-gid_map");
-        assert_eq!(anchor("mount, of an overlay"), "mount-of-an-overlay");
+    fn any_page_of_a_step_may_explain_a_call_and_only_one_does() {
+        let part = |heading: &str, more: &str| {
+            format!("## The system calls\n\n{{{{#calls}}}}\n\n### {heading}\n\n{more}\n")
+        };
+        let one = part("clone3", "`clone3`, `CLONE_NEWUTS`, `uts_namespaces(7)`");
+        let other = part("sethostname", "`sethostname`, `sethostname(2)`");
+        let pages = Pages::of(&[("step2", &one), ("step2-names", &other), ("step3", &other)]);
+        assert_eq!(disagreements(2, &pages), Vec::<String>::new());
+        assert!(of_book(&pages).contains("[2](step2-names.md#sethostname)"));
+        assert!(of_page(2, &other).contains("](#sethostname)"));
+        assert!(!of_page(2, &other).contains("CLONE_NEWUTS"));
+
+        let pages = Pages::of(&[("step2", &one), ("step2-names", &(other.clone() + &one[19..]))]);
+        let wrong = disagreements(2, &pages).join("\n");
+        assert_eq!(wrong, "chapter 2, \"The system calls\": two pages have a heading \"clone3\"");
+
+        let pages = Pages::of(&[("step2", &(one + &other[32..])), ("step2-names", "{{#calls}}\n")]);
+        let wrong = disagreements(2, &pages).join("\n");
+        assert_eq!(wrong, "step2-names.md has {{#calls}} and no part \"The system calls\"");
     }
 }

@@ -17,9 +17,10 @@ mod transcript;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use mdbook_driver::MDBook;
+use pages::Pages;
 
 use directives::Directives;
 use sources::Sources;
@@ -51,20 +52,22 @@ fn run(options: &Options) -> Result<ExitCode> {
     let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let checkout = book.join("..").canonicalize()?;
     let sources = Sources::read(&checkout)?;
+    let pages = Pages::read(&book.join("src"))?;
+    let wrong = explained::check(&pages);
     if options.check {
-        let coverage = coverage::Coverage::of(&book.join("src"), &sources)?;
+        let coverage = coverage::Coverage::of(&pages, &sources)?;
         print!("{coverage}");
-        let wrong = explained::check(&book.join("src"))?;
         wrong.iter().for_each(|line| println!("{line}"));
         let whole = coverage.is_whole() && wrong.is_empty();
         return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     let mut driver = MDBook::load(&book).context("load the book")?;
-    let directives = Directives::new(sources.clone(), checkout.clone());
+    let directives = Directives::new(sources.clone(), pages.clone(), checkout.clone());
     driver.with_preprocessor(directives);
     driver.build().context("build the book")?;
     let built = driver.build_dir_for("html").canonicalize()?;
-    source_pages::write(&sources, &checkout, &built)?;
+    source_pages::write(&sources, &pages, &checkout, &built)?;
     links::check(&built)?;
     let first = built.join("index.html");
     println!("{}", first.display());

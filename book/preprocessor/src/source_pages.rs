@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use pages::{Page, Pages};
 
+use crate::directives::{code, directive};
 use crate::highlight::rust;
 use crate::listing::{colours, page};
 use sources::{Sources, files};
@@ -13,11 +15,10 @@ use sources::{Sources, files};
 const OTHERS: [&str; 2] = ["shared/src", "tests/src/bin"];
 
 /// Writes the pages into the built book.
-pub fn write(sources: &Sources, checkout: &Path, built: &Path) -> Result<()> {
+pub fn write(sources: &Sources, pages: &Pages, checkout: &Path, built: &Path) -> Result<()> {
     for (number, step) in sources.iter() {
-        let chapter = format!("step{number}");
-        for file in step.files.values() {
-            write_page(built, &file.path, &colours(file), &chapter)?;
+        for (module, file) in &step.files {
+            write_page(built, &file.path, &colours(file), back(pages, number, module))?;
         }
     }
     for path in OTHERS.map(|directory| files(&checkout.join(directory), "rs")) {
@@ -28,6 +29,16 @@ pub fn write(sources: &Sources, checkout: &Path, built: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The page of a step that shows this module first; if none does, because the step has not changed it, the first page.
+fn back<'a>(pages: &'a Pages, step: u8, module: &str) -> &'a str {
+    let shows = |page: &&Page| {
+        let mut codes = page.text.lines().filter_map(directive).filter_map(code);
+        codes.any(|code| code.module() == module)
+    };
+    let page = pages.of_step(step).find(shows).or_else(|| pages.of_step(step).next());
+    page.map_or("index", |page| &page.name)
 }
 
 fn write_page(built: &Path, path: &Path, lines: &[String], chapter: &str) -> Result<()> {
@@ -82,3 +93,22 @@ document.getElementById("dark").disabled = !isDark;
 </body>
 </html>
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_page_leads_back_to_the_page_that_shows_it() {
+        let pages = Pages::of(&[
+            ("step3", "{{#item rootfs a}}"),
+            ("step4", "{{#item container a}}"),
+            ("step4-mounts", "{{#item container b}}\n{{#module rootfs}}"),
+        ]);
+        for (module, expected) in
+            [("container", "step4"), ("rootfs", "step4-mounts"), ("main", "step4")]
+        {
+            assert_eq!(back(&pages, 4, module), expected, "{module}");
+        }
+    }
+}

@@ -1,10 +1,12 @@
 //! Transcripts. The words behind `console` are for the command check (tests/src/transcripts has them) and leave the page
-//! here; one transcript a chapter can be played, for which the page gets the times of its recording.
+//! here; one transcript a step can be played, for which its page gets the times of its recording.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use pages::Pages;
 use serde_json::Value;
 
 /// How a transcript begins.
@@ -13,6 +15,23 @@ pub const OPEN: &str = "```console";
 /// Whether the page can play the transcript that has these words.
 pub fn is_played(words: &str) -> bool {
     words.split_whitespace().any(|word| word == "play")
+}
+
+/// There is one transcript that can be played for each step, as there is one recording, and none elsewhere.
+pub fn one_a_step_is_played(pages: &Pages) -> Result<()> {
+    let mut played = BTreeMap::new();
+    for page in pages.iter() {
+        let words = page.text.lines().filter_map(|line| line.strip_prefix(OPEN));
+        *played.entry(page.step()).or_insert(0) += words.filter(|words| is_played(words)).count();
+    }
+    for (step, count) in played {
+        let (place, wanted) = match step {
+            Some(step) => (format!("of chapter {step}"), 1),
+            None => ("outside of the steps' chapters".into(), 0),
+        };
+        ensure!(count == wanted, "{count} transcripts {place} say `play`, and {wanted} should");
+    }
+    Ok(())
 }
 
 /// A transcript for the page.
@@ -61,6 +80,23 @@ fn parse(recording: &str) -> Result<(Vec<f64>, Vec<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_page_of_a_step_has_a_transcript_to_play() {
+        let fault = |pages: &[(&str, &str)]| {
+            one_a_step_is_played(&Pages::of(pages)).err().map(|error| error.to_string())
+        };
+        let play = "```console ada play\n$ a\n```\n";
+        assert_eq!(fault(&[("step4", ""), ("step4-mounts", play), ("glossary", "")]), None);
+        for (pages, expected) in [
+            (&[("step4", play), ("step4-mounts", play)], "2 transcripts of chapter 4"),
+            (&[("step4", "```console\n"), ("step4-mounts", "")], "0 transcripts of chapter 4"),
+            (&[("step4", play), ("glossary", play)], "1 transcripts outside"),
+        ] {
+            let fault = fault(pages).unwrap();
+            assert!(fault.starts_with(expected), "{fault}");
+        }
+    }
 
     #[test]
     fn what_is_played_is_what_is_recorded() {

@@ -4,9 +4,9 @@
 //! a here-document), and the rest is what the terminal shows then: both outputs, and no exit status unless a command
 //! prints it. What the shell says about its jobs (`[1] 4711`) is left out.
 //!
-//! The transcripts of a chapter are typed in order, at the prompt of one shell on a terminal, as `./just vm` gives it:
+//! The transcripts of a page are typed in order, at the prompt of one shell on a terminal, as `./just vm` gives it:
 //! in a fresh VM, root's; the transcripts that say `ada` in another VM, whose shell is `./just vm --user ada`. So a
-//! command sees what the commands before it have left. Words behind `console` say what else is special:
+//! command sees what the commands before it on its page have left, and nothing of other pages: one can begin with any. Words behind `console` say what else is special:
 //!
 //!     ada           typed by ada, and not by root
 //!     pipe          the commands write to a pipe and not to the terminal
@@ -16,11 +16,11 @@
 //!     shows=TEXT    instead of that: it must print this
 //!     varies=A,B    A and B differ from run to run, see below
 //!     unordered     the lines of a command may come in another order: they are from processes or threads side by side
-//!     play          the page can play it: book/recordings has when each line came
+//!     play          the page can play it: book/recordings has when each line came; there is one for each step
 //!
 //! Everything must be as it stands in the book, but for the words that `varies` names. Such a word may be another one
 //! of its kind: a number for a number, as many letters and digits for a word with letters in it. It is the same one in
-//! the whole chapter, and (unless it is short) none of the others that the transcript shows. `b129…` stands for every word that begins so,
+//! the whole page, and (unless it is short) none of the others that the transcript shows. `b129…` stands for every word that begins so,
 //! a digest and its short form; `~2000` for a number within a fifth of this one.
 //!
 //! With `INSTA_UPDATE=always` a transcript that differs takes what the VM has shown, and so does its recording.
@@ -35,6 +35,7 @@ use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use pages::{Page, Pages};
 use shared::{Error, Explain};
 
 use crate::as_typed;
@@ -42,14 +43,7 @@ use fence::{Command, Fence};
 use names::Names;
 use shell::{Printed, Shell};
 
-/// A chapter with transcripts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Chapter {
-    /// Its file's name: `step4`, `introduction`.
-    pub name: String,
-}
-
-/// What came of a chapter's transcripts.
+/// What came of a page's transcripts.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// Commands that printed what the book shows.
@@ -66,62 +60,68 @@ fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn read(path: impl AsRef<Path>) -> Result<String, Error> {
-    let path = path.as_ref();
-    fs::read_to_string(checkout().join(path)).explain(format_args!("read {}", path.display()))
+/// The pages with transcripts, in the book's order.
+///
+/// # Errors
+///
+/// The book can't be read.
+pub fn pages() -> Result<Vec<Page>, Error> {
+    let pages = Pages::read(&checkout().join("book/src")).map_err(|e| Error::new(e.to_string()))?;
+    Ok(pages.iter().filter(|page| page.text.contains(fence::OPEN)).cloned().collect())
 }
 
-impl Chapter {
-    /// Those with transcripts, in the book's order.
-    pub fn all() -> Result<Vec<Chapter>, Error> {
-        let summary = read("book/src/SUMMARY.md")?;
-        let names = summary.split("](").skip(1).filter_map(|rest| rest.split_once(".md)"));
-        let chapters = names.map(|(name, _)| Chapter { name: name.into() });
-        let chapters = chapters.map(|chapter| Ok((read(chapter.path())?, chapter)));
-        chapters
-            .filter(|read| read.as_ref().map_or(true, |(text, _)| text.contains(fence::OPEN)))
-            .map(|read| read.map(|(_, chapter)| chapter))
-            .collect()
-    }
-
-    /// `chapter4` is the one about step 4; the others have their names.
-    pub fn title(&self) -> String {
-        self.name.replace("step", "chapter")
-    }
-
-    /// Where it is, from the checkout on.
-    pub fn path(&self) -> PathBuf {
-        Path::new("book/src").join(&self.name).with_extension("md")
-    }
-
-    /// Types its transcripts.
-    pub fn check(&self, accept: bool) -> Result<Outcome, Error> {
-        let text = read(self.path())?;
-        let fences = fence::fences(&text)
-            .map_err(|error| Error::new(format!("{}:{error}", self.path().display())))?;
-        let mut run = Run { chapter: self, accept, outcome: Outcome::default(), edits: Vec::new() };
-        for ada in [false, true] {
-            run.user(
-                &fences.iter().filter(|fence| !fence.host && fence.ada == ada).collect::<Vec<_>>(),
-            )?;
-        }
-        for fence in fences.iter().filter(|fence| fence.host) {
-            run.on_host(fence)?;
-        }
-        if !run.edits.is_empty() {
-            let path = checkout().join(self.path());
-            let text = rewritten(&text, &mut run.edits);
-            fs::write(&path, text).explain(format_args!("write {}", path.display()))?;
-        }
-        Ok(run.outcome)
-    }
+/// The pages that a name means: `chapter4` all that are about step 4, `chapter4-mounts` one of them; a page outside of
+/// the steps' chapters has its own name.
+pub fn named(all: &[Page], name: &str) -> Vec<Page> {
+    let is_meant = |page: &&Page| title(page) == name || chapter(page) == name;
+    all.iter().filter(is_meant).cloned().collect()
 }
 
-/// Lines of a chapter (the first, how many) and what takes their place.
+/// How one page is called: `chapter4-mounts`.
+pub fn title(page: &Page) -> String {
+    page.name.replace("step", "chapter")
+}
+
+/// How all pages of its step are called: `chapter4`.
+fn chapter(page: &Page) -> String {
+    page.step().map_or_else(|| title(page), |step| format!("chapter{step}"))
+}
+
+/// Where it is, from the checkout on.
+fn path(page: &Page) -> PathBuf {
+    Path::new("book/src").join(&page.name).with_extension("md")
+}
+
+/// Types a page's transcripts; with `accept`, the page takes what differs.
+///
+/// # Errors
+///
+/// The page's transcripts make no sense, a VM does not start, or a file can't be written.
+pub fn check(page: &Page, accept: bool) -> Result<Outcome, Error> {
+    let fences = fence::fences(&page.text)
+        .map_err(|error| Error::new(format!("{}:{error}", path(page).display())))?;
+    let mut run = Run { page, accept, outcome: Outcome::default(), edits: Vec::new() };
+    for ada in [false, true] {
+        run.user(
+            &fences.iter().filter(|fence| !fence.host && fence.ada == ada).collect::<Vec<_>>(),
+        )?;
+    }
+    for fence in fences.iter().filter(|fence| fence.host) {
+        run.on_host(fence)?;
+    }
+    if !run.edits.is_empty() {
+        let path = checkout().join(path(page));
+        let text = rewritten(&page.text, &mut run.edits);
+        fs::write(&path, text).explain(format_args!("write {}", path.display()))?;
+    }
+    Ok(run.outcome)
+}
+
+/// Lines of a page (the first, how many) and what takes their place.
 type Edit = (usize, usize, Vec<String>);
 
 struct Run<'a> {
-    chapter: &'a Chapter,
+    page: &'a Page,
     accept: bool,
     outcome: Outcome,
     edits: Vec<Edit>,
@@ -196,7 +196,7 @@ impl Run<'_> {
     }
 
     fn broken(&mut self, line: usize, what: &str) {
-        self.outcome.broken.push(format!("{}:{line}: {what}", self.chapter.path().display()));
+        self.outcome.broken.push(format!("{}:{line}: {what}", path(self.page).display()));
     }
 
     /// The commands for the checkout.
@@ -235,19 +235,23 @@ impl Run<'_> {
             lines.extend(
                 marks.zip(&command.typed).map(|(mark, line)| (typed, format!("{mark}{line}"))),
             );
-            // As the chapter has it: what varies is not this run's.
+            // As the page has it: what varies is not this run's.
             let edit = self.edits.iter().find(|(first, ..)| *first == command.printed_at());
             let shown = edit.map_or(&command.printed, |(.., lines)| lines);
             let times = printed.times.iter().map(|time| typed + time);
             lines.extend(times.zip(shown.iter().cloned()));
         }
-        let path =
-            checkout().join("book/recordings").join(&self.chapter.name).with_extension("cast");
-        recording::write(&path, &self.chapter.name, (shell::ROWS, shell::COLUMNS.get()), &lines)
+        let name = recorded_as(self.page);
+        let path = checkout().join("book/recordings").join(&name).with_extension("cast");
+        recording::write(&path, &name, (shell::ROWS, shell::COLUMNS.get()), &lines)
     }
 }
 
-/// As a terminal shows them.
+/// The name of a recording: a step has one, whichever of its pages plays it.
+fn recorded_as(page: &Page) -> String {
+    page.step().map_or_else(|| page.name.clone(), |step| format!("step{step}"))
+}
+
 /// The lines that were seen in the order of the book's; at the end those that the book does not have.
 fn in_order(
     fence: &Fence,
@@ -269,6 +273,7 @@ fn in_order(
     lines
 }
 
+/// As a terminal shows them.
 fn tabs_expanded(line: &str) -> String {
     let mut expanded = String::new();
     for character in line.chars() {
@@ -296,12 +301,32 @@ mod tests {
 
     #[test]
     fn the_words_of_all_transcripts_make_sense() {
-        let chapters = Chapter::all().unwrap();
-        assert!(chapters.len() > 9, "{chapters:?}");
-        for chapter in chapters {
-            let fences = fence::fences(&read(chapter.path()).unwrap());
-            fences.unwrap_or_else(|error| panic!("{}:{error}", chapter.path().display()));
+        let pages = pages().unwrap();
+        assert!(pages.len() > 9, "{pages:?}");
+        for page in pages {
+            let fences = fence::fences(&page.text);
+            fences.unwrap_or_else(|error| panic!("{}:{error}", path(&page).display()));
         }
+    }
+
+    #[test]
+    fn a_chapter_is_all_pages_of_its_step_with_one_recording() {
+        let names = ["introduction", "step4", "step4-mounts", "step4-dev", "step5"];
+        let all = names.map(|name| Page { name: name.into(), text: String::new() });
+        for (name, expected) in [
+            ("chapter4", &["step4", "step4-mounts", "step4-dev"][..]),
+            ("chapter4-mounts", &["step4-mounts"]),
+            ("chapter5", &["step5"]),
+            ("introduction", &["introduction"]),
+            ("chapter6", &[]),
+            ("4", &[]),
+        ] {
+            let found = named(&all, name);
+            assert_eq!(found.iter().map(|page| &page.name).collect::<Vec<_>>(), expected);
+        }
+        assert_eq!(title(&all[2]), "chapter4-mounts");
+        assert_eq!(recorded_as(&all[2]), "step4");
+        assert_eq!(path(&all[2]), Path::new("book/src/step4-mounts.md"));
     }
 
     #[test]

@@ -7,12 +7,13 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
+use pages::Page;
 use shared::Error;
 use tests::checks::{self, LAST_STAGE};
 use tests::grading::{self, How};
 use tests::report::{Plan, Report};
 use tests::surveys::{self, Survey};
-use tests::transcripts::Chapter;
+use tests::transcripts;
 use tests::vm::{Command, Outcome, Stream, Vm};
 
 use options::{Options, Subject};
@@ -58,24 +59,24 @@ fn run(options: &Options) -> Result<u8, Error> {
             )));
         }
         Some(Subject::Survey(survey)) => VecDeque::from([Job::Survey(survey)]),
-        Some(Subject::Chapter(_)) if options.only.is_some() || options.program.is_some() => {
+        Some(Subject::Pages(_)) if options.only.is_some() || options.program.is_some() => {
             return Err(Error::new(
                 "a chapter's commands are not checks: leave --only and --program out",
             ));
         }
-        Some(Subject::Chapter(chapter)) => VecDeque::from([Job::Chapter(chapter)]),
+        Some(Subject::Pages(pages)) => pages.into_iter().map(Job::Page).collect(),
         None => {
             // The longest first, so that both VMs end at about the same time.
             let steps = (0..=LAST_STAGE).rev().flat_map(Plan::of_step);
             let controls = (0..=LAST_STAGE).rev().map(Plan::control);
             let checks = |control| move |plan| Job::Checks { plan, part: Part::ALL, control };
             let surveys = surveys::ALL.iter().filter(|_| options.only.is_none()).map(Job::Survey);
-            let chapters = if options.only.is_none() { Chapter::all()? } else { Vec::new() };
-            let chapters = chapters.into_iter().rev().map(Job::Chapter);
+            let pages = if options.only.is_none() { transcripts::pages()? } else { Vec::new() };
+            let pages = pages.into_iter().rev().map(Job::Page);
             let held = steps.map(checks(false)).chain(surveys);
-            // Chapters first, while no worker has a VM that would be idle.
+            // The book's pages first, while no worker has a VM that would be idle.
             let saved = options.only.is_none().then_some(Job::Saved);
-            chapters.chain(saved).chain(held).chain(controls.map(checks(true))).collect()
+            pages.chain(saved).chain(held).chain(controls.map(checks(true))).collect()
         }
     };
     let vms = VMS.min(jobs.len());
@@ -105,7 +106,8 @@ enum Job {
         control: bool,
     },
     Survey(&'static Survey),
-    Chapter(Chapter),
+    /// The transcripts of a page of the book.
+    Page(Page),
     /// A VM that goes on from a saved one.
     Saved,
 }
@@ -147,16 +149,16 @@ fn work(options: &Options, jobs: &Mutex<VecDeque<Job>>, tally: &Mutex<Tally>) ->
                 let seconds = start.elapsed().as_secs_f64();
                 lock(tally).take_survey(survey, sample, text.as_deref(), seconds);
             }
-            Job::Chapter(chapter) => {
+            Job::Page(page) => {
                 let accept = env::var_os("INSTA_UPDATE").is_some_and(|value| value == "always");
-                let mut outcome = chapter.check(accept)?;
+                let mut outcome = transcripts::check(&page, accept)?;
                 if outcome.hung {
                     // An emulated kernel locks up now and then ("soft lockup"). A command that hangs by itself hangs again.
                     outcome.broken.iter().for_each(|broken| println!("      {broken}"));
-                    println!("{}: all of it once more, in new VMs", chapter.title());
-                    outcome = chapter.check(accept)?;
+                    println!("{}: all of it once more, in new VMs", transcripts::title(&page));
+                    outcome = transcripts::check(&page, accept)?;
                 }
-                lock(tally).take_chapter(&chapter, &outcome, start.elapsed().as_secs_f64());
+                lock(tally).take_page(&page, &outcome, start.elapsed().as_secs_f64());
             }
             Job::Saved => {
                 let faults = saved::faults()?;
@@ -166,7 +168,7 @@ fn work(options: &Options, jobs: &Mutex<VecDeque<Job>>, tally: &Mutex<Tally>) ->
     }
 }
 
-/// The worker's VM. A chapter does without, as it has fresh ones.
+/// The worker's VM. A page does without, as it has fresh ones.
 fn started<'a>(vm: &'a mut Option<Vm>, options: &Options) -> Result<&'a mut Vm, Error> {
     let started = vm.take().map_or_else(|| Vm::start_with(options.program.as_slice()), Ok)?;
     Ok(vm.insert(started))

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Parser;
+use pages::Page;
 use tests::checks::LAST_STAGE;
 use tests::surveys::{self, Survey};
-use tests::transcripts::Chapter;
+use tests::transcripts;
 
 /// Runs the checks in a throw-away VM
 ///
@@ -37,7 +38,8 @@ pub struct Options {
 pub enum Subject {
     Stage(u8),
     Survey(&'static Survey),
-    Chapter(Chapter),
+    /// The transcripts of these pages of the book.
+    Pages(Vec<Page>),
 }
 
 impl FromStr for Subject {
@@ -48,12 +50,12 @@ impl FromStr for Subject {
         if let Some(subject) = stage.or(surveys::named(text).map(Subject::Survey)) {
             return Ok(subject);
         }
-        let chapters = Chapter::all().map_err(|error| error.to_string())?;
-        match chapters.iter().find(|chapter| chapter.title() == text) {
-            Some(chapter) => Ok(Subject::Chapter(chapter.clone())),
-            None => {
+        let pages = transcripts::pages().map_err(|error| error.to_string())?;
+        match transcripts::named(&pages, text) {
+            meant if !meant.is_empty() => Ok(Subject::Pages(meant)),
+            _ => {
                 let surveys: Vec<&str> = surveys::ALL.iter().map(|survey| survey.name).collect();
-                let chapters: Vec<String> = chapters.iter().map(Chapter::title).collect();
+                let chapters: Vec<String> = pages.iter().map(transcripts::title).collect();
                 let (surveys, chapters) = (surveys.join(", "), chapters.join(", "));
                 Err(format!(
                     "the stages are 0 to {LAST_STAGE}, the surveys: {surveys}, the chapters: {chapters}"
@@ -67,7 +69,8 @@ fn after_help() -> String {
     let survey = |survey: &Survey| format!("  {:10}  {}\n", survey.name, survey.promise);
     let surveys: String = surveys::ALL.iter().map(survey).collect();
     format!(
-        "Surveys:\n{surveys}\nChapters:\n  chapter0 … chapter{LAST_STAGE}, introduction\n\n\
+        "Surveys:\n{surveys}\nChapters:\n  chapter0 … chapter{LAST_STAGE}, introduction; \
+        chapter4-mounts is one page of a chapter\n\n\
         INSTA_UPDATE=always accepts what is shown as snapshots, and as the book's transcripts."
     )
 }

@@ -1,10 +1,11 @@
 //! What came of it all: counted, told, and held to the snapshots.
 
+use pages::Page;
 use tests::checks::{self, Check};
 use tests::report::{CalledBy, Plan, Report};
 use tests::snapshots::Snapshots;
 use tests::surveys::Survey;
-use tests::transcripts::{Chapter, Outcome};
+use tests::transcripts::{self, Outcome};
 
 use crate::options::Options;
 
@@ -103,8 +104,8 @@ impl Tally {
         self.count_snapshots();
     }
 
-    /// Counts a chapter's commands, and says where they print something else than it shows.
-    pub fn take_chapter(&mut self, chapter: &Chapter, outcome: &Outcome, seconds: f64) {
+    /// Counts a page's commands, and says where they print something else than it shows.
+    pub fn take_page(&mut self, page: &Page, outcome: &Outcome, seconds: f64) {
         for broken in &outcome.broken {
             println!("FAIL  {broken}");
         }
@@ -114,7 +115,7 @@ impl Tally {
             0 => String::new(),
             some => format!(", {some} of them from now on"),
         };
-        let title = chapter.title();
+        let title = transcripts::title(page);
         println!(
             "{title}: {kept} of {count} commands print what it shows{accepted} ({seconds:.0} s)"
         );
