@@ -389,8 +389,7 @@ fn stopped_in_background(engine: &Engine, terminal: &mut Terminal, command: &str
     let line = engine.typed(command) + " &";
     terminal.enter(&format!("cd {ROOTFS}/..; {line}"))?;
     terminal.wait_for("ready:")?;
-    let stopped = "for n in $(seq 30); do jobs | grep -q Stopped && break; sleep 0.1; done";
-    terminal.enter(&format!("{stopped}; echo loo''ked"))?;
+    terminal.enter("while jobs | grep -q Running; do sleep 0.1; done; echo loo''ked")?;
     terminal.wait_for("looked\r\n")?;
     // What the shell knows is the engine. The command could be trying without end.
     let job = first_child(terminal.leader());
