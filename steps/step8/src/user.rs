@@ -1,13 +1,12 @@
 //! Who the command is: an image's word for a user, looked up in its own /etc/passwd and /etc/group
 //! (passwd(5), group(5)).
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::statfs::{FsType, fstatfs};
@@ -99,41 +98,55 @@ pub fn parse(user: &str, passwd: &[u8], group: &[u8]) -> Result<User, Error> {
     let (user, wanted_group) = user.split_once(':').unwrap_or((user, ""));
     let user = if user.is_empty() { "0" } else { user };
 
-    let entry = entries(passwd).find(|entry| is(entry, user));
-    let number = |index| entry.as_ref().and_then(|entry: &Vec<&[u8]>| id(entry.get(index)?));
-    let uid = number(2).or_else(|| id(user.as_bytes())).ok_or_else(|| unknown("user", user))?;
+    let entry = entries(passwd, 4).find(|entry| is(entry, user));
+    let Some(entry) = entry else {
+        let uid = id(user.as_bytes()).ok_or_else(|| unknown("user", user))?;
+        let gid = match wanted_group {
+            "" => 0,
+            wanted => find_group(wanted, group)?,
+        };
+        return Ok(User { uid, gid, groups: vec![gid], home: "/".into() });
+    };
+    // Root is 0, so a number that can't be read must not become one.
+    let uid = id(entry[2]).ok_or_else(|| broken("user", user, entry[2]))?;
+    let own_gid = id(entry[3]).ok_or_else(|| broken("user", user, entry[3]))?;
     // No variable can have a NUL.
     let is_home = |home: &&&[u8]| !home.is_empty() && !home.contains(&0);
-    let home = entry.as_ref().and_then(|entry| entry.get(5)).filter(is_home);
-    let home = home.map_or("/".into(), |home| OsString::from_vec(home.to_vec()));
+    let home = entry.get(5).filter(is_home).map_or(&b"/"[..], |home| home);
+    let home = OsString::from_vec(home.to_vec());
 
     // A group that is asked for is all there is. Otherwise it is the user's own and those that list
     // the user's name.
     if !wanted_group.is_empty() {
-        let entry = entries(group).find(|entry| is(entry, wanted_group));
-        let gid = entry.and_then(|entry| id(entry[2])).or_else(|| id(wanted_group.as_bytes()));
-        let gid = gid.ok_or_else(|| unknown("group", wanted_group))?;
+        let gid = find_group(wanted_group, group)?;
         return Ok(User { uid, gid, groups: vec![gid], home });
     }
-    let gid = number(3).unwrap_or(0);
-    let mut groups = vec![gid];
-    if let Some(name) = entry.as_ref().map(|entry| entry[0]) {
-        for other in entries(group) {
-            let members = other.get(3).copied().unwrap_or_default();
-            if members.split(|byte| *byte == b',').any(|member| member == name) {
-                groups.extend(id(other[2]).filter(|gid| !groups.contains(gid)));
-            }
+    let mut groups = vec![own_gid];
+    for other in entries(group, 3) {
+        let members = other.get(3).copied().unwrap_or_default();
+        let mut members = members.split(|byte| *byte == b',');
+        if members.any(|member| member.trim_ascii() == entry[0]) {
+            groups.extend(id(other[2]).filter(|gid| !groups.contains(gid)));
         }
     }
-    Ok(User { uid, gid, groups, home })
+    Ok(User { uid, gid: own_gid, groups, home })
 }
 
-/// The lines of passwd or group that have a name and a number, split at their colons.
-fn entries(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
+/// The number of a group that is asked for, by name or number.
+fn find_group(wanted: &str, group: &[u8]) -> Result<u32, Error> {
+    match entries(group, 3).find(|entry| is(entry, wanted)) {
+        Some(entry) => id(entry[2]).ok_or_else(|| broken("group", wanted, entry[2])),
+        None => id(wanted.as_bytes()).ok_or_else(|| unknown("group", wanted)),
+    }
+}
+
+/// The lines of passwd or group that have a name and `fields` fields at least, split at their colons.
+/// White space around a field, such as the carriage return of a file from Windows, is not part of it.
+fn entries(text: &[u8], fields: usize) -> impl Iterator<Item = Vec<&[u8]>> {
     let lines = text.split(|byte| *byte == b'\n');
-    let entries = lines.map(|line| line.split(|byte| *byte == b':').collect::<Vec<_>>());
-    entries
-        .filter(|entry| !entry[0].is_empty() && entry.get(2).is_some_and(|id_| id(id_).is_some()))
+    let entries = lines.map(|line| line.split(|byte| *byte == b':').map(<[u8]>::trim_ascii));
+    let entries = entries.map(|fields| fields.collect::<Vec<_>>());
+    entries.filter(move |entry| entry.len() >= fields && !entry[0].is_empty())
 }
 
 /// Whether an entry is about this name, or this number.
@@ -149,9 +162,20 @@ fn id(text: impl AsRef<[u8]>) -> Option<u32> {
     (number != u32::MAX && text[0].is_ascii_digit()).then_some(number)
 }
 
+/// The error for a name that is not listed.
 fn unknown(what: &str, name: &str) -> Error {
-    let file = Path::new(if what == "user" { "/etc/passwd" } else { "/etc/group" });
-    Error::new(format!("the image has no {what} {:?} in {}", OsStr::new(name), file.display()))
+    Error::new(format!("the image has no {what} {name:?} in {}", list_of(what)))
+}
+
+/// The error for a name whose entry has `text` where a number belongs.
+fn broken(what: &str, name: &str, text: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(text);
+    Error::new(format!("the image's {} gives {what} {name:?} the number {text:?}", list_of(what)))
+}
+
+/// The file that lists users, or groups.
+fn list_of(what: &str) -> &'static str {
+    if what == "user" { "/etc/passwd" } else { "/etc/group" }
 }
 
 #[cfg(test)]
@@ -166,13 +190,22 @@ mod tests {
         ada:x:1000:100:Ada,,,:/home/ada:/bin/sh\n\
         7:x:2000:2000::/seven:\n\
         homeless:x:3000:3000\n\
-        odd:x:3001:3001::/o\0dd:\n";
+        odd:x:3001:3001::/o\0dd:\n\
+        grace:x:4000:4001::/home/grace\r\n\
+        \x20edith : x : 4100 : 4101 : : /home/edith \r\n\
+        no-uid:x::100::/:\n\
+        no-gid:x:5000:1o0::/:\n\
+        large:x:5001:4294967296::/:\n";
     const GROUP: &[u8] = b"root:x:0:\n\
         users:x:100:\n\
         wheel:x:10:root,ada\n\
         audio:x:11:adam,ada,eve\n\
         wheel-too:x:10:ada\n\
-        mailman:x:12:ad\n";
+        mailman:x:12:ad\n\
+        ships:x:13:ada, edith , grace\r\n\
+        last:x:14:edith,grace\r\n\
+        broken:x:1o4:ada,grace\n\
+        empty:x::ada\n";
 
     fn found(user: &str) -> (u32, u32, Vec<u32>, String) {
         let User { uid, gid, groups, home } = parse(user, PASSWD, GROUP).unwrap();
@@ -181,11 +214,19 @@ mod tests {
 
     #[test]
     fn a_name_gives_its_groups_and_home() {
-        let ada = (1000, 100, vec![100, 10, 11], "/home/ada".to_string());
+        let ada = (1000, 100, vec![100, 10, 11, 13], "/home/ada".to_string());
         assert_eq!(found("ada"), ada);
         assert_eq!(found("1000"), ada);
         assert_eq!(found("ada:"), ada);
         assert_eq!([found("homeless").3, found("odd").3], ["/", "/"]);
+    }
+
+    #[test]
+    fn white_space_is_no_part_of_a_field() {
+        assert_eq!(found("grace"), (4000, 4001, vec![4001, 13, 14], "/home/grace".into()));
+        assert_eq!(found("edith"), (4100, 4101, vec![4101, 13, 14], "/home/edith".into()));
+        let bare = parse("ada", b"ada:x:7:8\r", b"last:x:9:ada\r").unwrap();
+        assert_eq!((bare.gid, bare.groups), (8, vec![8, 9]));
     }
 
     #[test]
@@ -223,7 +264,14 @@ mod tests {
             ("-1", "no user \"-1\""),
             ("+1", "no user \"+1\""),
             ("4294967295", "no user"),
-            ("all", "no user \"all\""),
+            ("all", "/etc/passwd gives user \"all\" the number \"4294967295\""),
+            ("no-uid", "user \"no-uid\" the number \"\""),
+            ("no-gid", "user \"no-gid\" the number \"1o0\""),
+            ("no-gid:100", "user \"no-gid\" the number \"1o0\""),
+            ("5000", "user \"5000\" the number \"1o0\""),
+            ("large", "user \"large\" the number \"4294967296\""),
+            ("ada:broken", "/etc/group gives group \"broken\" the number \"1o4\""),
+            ("4711:empty", "group \"empty\" the number \"\""),
             ("half", "no user \"half\""),
             ("ada:eve", "no group \"eve\" in /etc/group"),
             ("ada:-1", "no group \"-1\""),

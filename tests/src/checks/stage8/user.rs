@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::{bare, whole};
 use crate::checks::engine::{Engine, Outcome, called_by};
-use crate::checks::failure::{Verdict, equal, require};
+use crate::checks::failure::{Failure, Verdict, equal, require};
+use crate::checks::images::Archive;
 use crate::checks::running::{Running, eventually};
 use crate::checks::samples;
 
@@ -18,6 +19,8 @@ promises! { stage 8:
     groups_of_user "a user's groups are those that the image's group file gives; else none"
     callers_groups_stay_out "none of the caller's groups gets in"
     unknown_users "a user or group that the image does not know: status 125, named"
+    lists_from_windows by one "carriage returns and spaces are no part of a field in /etc/passwd or /etc/group"
+    broken_numbers by one "a listed user or group whose number can't be read: status 125, and nobody becomes 0"
     no_id_is_minus_one "-u -1, or the same as a large number, is refused: it would change nothing"
     no_capabilities "who is not root has no capabilities, and can't get any"
     users_files "a user's files are its own; root's are closed to it"
@@ -97,6 +100,43 @@ fn unknown_users(engine: &Engine) -> Verdict {
     engine.pulled(&image)?;
     let outcome = engine.run_image(&[], &image, &["/bin/probe", "env"])?;
     outcome.ends_with(125)?.prints("")?.complains_of(&["nobody-there"])
+}
+
+/// An image whose two lists somebody has written by hand.
+fn untidy() -> Result<String, Failure> {
+    let passwd = "root:x:0:0:root:/root:/bin/sh\r\nada : x : 1000 : 100 : : /home/ada \r\n\
+        grace:x:1001:1o0::/home/grace:/bin/sh\nedith:x:1oo2:100::/:/bin/sh\n";
+    let group = "audio:x:11:eve, ada\r\nships:x:l2:ada\r\nlast:x:13:root,ada\r\n";
+    let layer = || Archive::begin().file("etc/passwd", passwd).file("etc/group", group);
+    samples::offer_once("untidy", || (serde_json::Value::Null, Some(layer())))
+}
+
+fn lists_from_windows(engine: &Engine) -> Verdict {
+    let image = engine.ready(untidy()?)?;
+    let script = "echo $(id -u) $(id -g) $(id -G) \"$HOME.\"";
+    for (user, expected) in [
+        ("ada", "1000 100 100 11 13 /home/ada.\n"),
+        ("root", "0 0 0 13 /root.\n"),
+        ("ada:last", "1000 13 13 /home/ada.\n"),
+    ] {
+        let outcome = engine.run_image(&["-u", user], &image, &["/bin/sh", "-c", script])?;
+        outcome.ends_with(0)?.prints(expected)?;
+    }
+    Ok(())
+}
+
+fn broken_numbers(engine: &Engine) -> Verdict {
+    let image = engine.ready(untidy()?)?;
+    for (user, words) in [
+        ("grace", ["/etc/passwd", "\"grace\"", "\"1o0\""]),
+        ("1001", ["/etc/passwd", "\"1001\"", "\"1o0\""]),
+        ("edith", ["/etc/passwd", "\"edith\"", "\"1oo2\""]),
+        ("ada:ships", ["/etc/group", "\"ships\"", "\"l2\""]),
+    ] {
+        let outcome = engine.run_image(&["-u", user], &image, &["/bin/probe", "env"])?;
+        outcome.ends_with(125)?.prints("")?.complains_of(&words)?;
+    }
+    Ok(())
 }
 
 fn no_id_is_minus_one(engine: &Engine) -> Verdict {
