@@ -4,12 +4,15 @@ use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::Path;
 
 use shared::{Error, Explain};
 
+use crate::directory;
+
 const ETC: &str = "/etc";
+const MTAB: &str = "/etc/mtab";
 
 /// What the host knows, read while its files can be seen.
 pub struct Host {
@@ -23,15 +26,21 @@ impl Host {
     }
 
     /// Writes the container's /etc/hostname, /etc/hosts and /etc/resolv.conf. Its network is the
-    /// host's, so the last is a copy.
+    /// host's, so the last is a copy. /etc/mtab is made if it is missing, as Docker does it.
     pub fn write(&self, hostname: &OsStr) -> Result<(), Error> {
-        fs::create_dir_all(ETC).explain(format_args!("make the directory {ETC}"))?;
+        directory::make(Path::new(ETC))?;
         let name = hostname.as_bytes();
         let loopback =
             b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t";
         replace("hostname", &[name, b"\n"].concat())?;
         replace("hosts", &[loopback, name, b"\n"].concat())?;
-        replace("resolv.conf", &self.resolv_conf)
+        replace("resolv.conf", &self.resolv_conf)?;
+        // What is mounted, for programs that look where it was written before there was /proc. An
+        // image's own stays.
+        match symlink("/proc/mounts", MTAB) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            made => made.explain(format_args!("make the link {MTAB}")),
+        }
     }
 }
 

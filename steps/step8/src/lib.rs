@@ -1,5 +1,6 @@
 //! What later steps import from this one.
 
+pub mod directory;
 pub mod environment;
 pub mod etc;
 pub mod image;

@@ -39,6 +39,8 @@ pub struct Process {
     pub environment: Environment,
     /// Where it starts: absolute.
     pub working_dir: PathBuf,
+    /// Directories that the image wants to be there.
+    pub volumes: Vec<PathBuf>,
     /// As in an image's config: `uid`, `user`, `uid:gid`, `user:group`, or empty for root.
     pub user: String,
 }
@@ -69,6 +71,7 @@ impl Process {
             command: command(image, overrides.entrypoint.as_deref(), args)?,
             environment,
             working_dir: require_no_nul("WorkingDir", working_dir.as_os_str())?.into(),
+            volumes: volumes(image)?,
             user: overrides.user.clone().unwrap_or_else(|| image.user.clone()),
         })
     }
@@ -81,8 +84,10 @@ fn command(
     entrypoint: Option<&OsStr>,
     args: &[OsString],
 ) -> Result<Vec<OsString>, Error> {
+    // [""] is how Docker writes in an image that it has no entrypoint any more.
+    let own = if image.entrypoint == [""] { &[] } else { &image.entrypoint[..] };
     let (mut command, cmd): (Vec<OsString>, &[String]) = match entrypoint {
-        None => (image.entrypoint.iter().map(OsString::from).collect(), &image.cmd),
+        None => (own.iter().map(OsString::from).collect(), &image.cmd),
         Some(none) if none.is_empty() => (Vec::new(), &[]),
         Some(program) => (vec![program.into()], &[]),
     };
@@ -94,6 +99,12 @@ fn command(
         return Err(Error::new("the image has no command of its own: give one after its name"));
     }
     command.into_iter().map(|arg| require_no_nul("command", &arg)).collect()
+}
+
+/// The image's volumes. In Docker other storage is mounted there; here they are directories.
+fn volumes(image: &Defaults) -> Result<Vec<PathBuf>, Error> {
+    let volumes = image.volumes.keys();
+    volumes.map(|volume| Ok(require_no_nul("Volumes", OsStr::new(volume))?.into())).collect()
 }
 
 /// JSON can write a NUL, which no argument and no path can have.
@@ -125,6 +136,12 @@ mod tests {
             (image(&["e"], &["c"]), Some("p"), &["x"], Ok(&["p", "x"])),
             (image(&["e"], &["c"]), Some(""), &["x"], Ok(&["x"])),
             (image(&["e"], &["c"]), Some(""), &[], Err("give one after its name")),
+            (image(&[""], &["c"]), None, &[], Ok(&["c"])),
+            (image(&[""], &["c"]), None, &["x"], Ok(&["x"])),
+            (image(&[""], &[]), None, &[], Err("give one after its name")),
+            // Only that: what begins with an empty word is a command, if one that can't be found.
+            (image(&["", "e"], &["c"]), None, &[], Ok(&["", "e", "c"])),
+            (image(&[], &[""]), None, &[], Ok(&[""])),
             (image(&[], &[]), None, &[], Err("give one after its name")),
             (image(&[], &["a\0b"]), None, &[], Err("NUL")),
         ] {
@@ -135,6 +152,16 @@ mod tests {
                 (seen, expected) => panic!("{seen:?} ≠ {expected:?}"),
             }
         }
+    }
+
+    #[test]
+    fn volumes_are_paths() {
+        let volumes = |name: &str| {
+            let volumes = [(name.to_string(), Default::default())].into();
+            super::volumes(&Defaults { volumes, ..Defaults::default() })
+        };
+        assert_eq!(volumes("/data").unwrap(), [PathBuf::from("/data")]);
+        assert!(volumes("/da\0ta").unwrap_err().to_string().contains("NUL"));
     }
 
     #[test]

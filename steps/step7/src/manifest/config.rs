@@ -1,6 +1,9 @@
 //! The config of an image: what its root filesystem is made of, and how to run it.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use shared::Error;
 
 use super::json::{or_default, read, shown};
@@ -37,7 +40,11 @@ pub struct Defaults {
     pub cmd: Vec<String>,
     #[serde(default, deserialize_with = "or_default")]
     pub working_dir: String,
-    /// The name or the number of a signal.
+    /// Directories that are made if they are missing. The values mean nothing.
+    #[serde(default, deserialize_with = "or_default")]
+    pub volumes: BTreeMap<String, IgnoredAny>,
+    /// The name or the number of a signal: what `stop` sends. So far no step has a `stop`, and none
+    /// uses this.
     #[serde(default, deserialize_with = "or_default")]
     pub stop_signal: String,
 }
@@ -132,6 +139,7 @@ mod tests {
         assert_eq!(config.config.entrypoint, ["/e", "f"]);
         assert!(config.config.cmd.is_empty());
         assert_eq!(config.config.working_dir, "/w");
+        assert_eq!(config.config.volumes.keys().collect::<Vec<_>>(), ["/v"]);
         assert_eq!(config.rootfs.diff_ids, [digest]);
 
         let rootfs = json!({ "type": "layers", "diff_ids": null });

@@ -17,6 +17,8 @@ promises! { stage 8:
     own_hostname_and_hosts "/etc/hostname and /etc/hosts name the container"
     hosts_resolv_conf "/etc/resolv.conf is a copy of the host's"
     etc_files_are_links "links in the place of these files lead nowhere: they are replaced"
+    mtab by one "/etc/mtab leads to what is mounted, unless the image has its own"
+    etc_leads_to_nothing by one "an /etc that is a link to nothing: what it leads to is made, in the container"
     etc_is_a_link "an /etc that is a link out of the image: the host's files stay"
     mount_points_are_made "an image without /proc and /dev gets them"
     hosts_network "the network is the host's"
@@ -75,6 +77,35 @@ fn etc_files_are_links(engine: &Engine) -> Verdict {
         outcome.ends_with(0)?.prints("box\nbox\nas before\nregular file\nregular file\n1\n")?;
         Ok(())
     })
+}
+
+fn mtab(engine: &Engine) -> Verdict {
+    let outcome = engine.sh_in_bare(&[], "readlink /etc/mtab; grep -c ' / overlay ' /etc/mtab")?;
+    outcome.ends_with(0)?.prints("/proc/mounts\n1\n")?;
+    let layer = Archive::begin().file("etc/mtab", "the image's\n");
+    let image = engine.ready(samples::offer("mtab", Value::Null, Some(layer))?)?;
+    let outcome = engine.run_image(&[], &image, &["/bin/cat", "/etc/mtab"])?;
+    outcome.ends_with(0)?.prints("the image's\n")?;
+    Ok(())
+}
+
+fn etc_leads_to_nothing(engine: &Engine) -> Verdict {
+    for (tag, target, place) in [
+        ("etc-absolute", "/usr/etc", "/usr/etc"),
+        ("etc-relative", "conf/etc", "/conf/etc"),
+        ("etc-chain", "tmp/../etc-2", "/etc-3"),
+    ] {
+        let layer = Archive::begin().symlink("etc", target).symlink("etc-2", "/etc-3");
+        let image = engine.ready(samples::offer(tag, Value::Null, Some(layer))?)?;
+        hosts_files_stay(|| {
+            let script = format!("cd /etc && pwd -P && cat {place}/hostname");
+            let args = ["/bin/sh", "-c", &script];
+            let outcome = engine.run_image(&["--hostname", "box"], &image, &args)?;
+            outcome.ends_with(0)?.prints(&format!("{place}\nbox\n"))?;
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 fn etc_is_a_link(engine: &Engine) -> Verdict {

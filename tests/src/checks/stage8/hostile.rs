@@ -16,6 +16,7 @@ promises! { stage 8:
     nul_in_config by one "a NUL in Entrypoint, Env or WorkingDir is refused"
     bad_user by one "a User of -1 is refused"
     bad_working_dir by one "a WorkingDir that is relative, or below a file, is refused"
+    bad_volume by one "a VOLUME below a file, or with a NUL in its name, is refused"
     config_of_other_types by one "a config whose fields have other types is refused"
 }
 
@@ -98,6 +99,18 @@ fn bad_working_dir(engine: &Engine) -> Verdict {
     let layer = Archive::begin().add("srv", item);
     let image = samples::offer_tiny("workdir-link", json!({ "WorkingDir": "/srv" }), Some(layer))?;
     is_refused(engine, &image, &["/srv"])
+}
+
+fn bad_volume(engine: &Engine) -> Verdict {
+    for (tag, path, word) in [
+        ("volume-file", "/etc/passwd", "/etc/passwd"),
+        ("volume-below", "/etc/passwd/x", "/etc/passwd/x"),
+        ("volume-nul", "/a\0b", "Volumes"),
+    ] {
+        let image = samples::offer_tiny(tag, json!({ "Volumes": { path: {} } }), None)?;
+        is_refused(engine, &image, &[word])?;
+    }
+    Ok(())
 }
 
 fn config_of_other_types(engine: &Engine) -> Verdict {

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::{bare, tool, whole, with_host_open};
 use crate::checks::engine::{Engine, Outcome};
-use crate::checks::failure::{Verdict, equal, require};
+use crate::checks::failure::{Failure, Verdict, equal, require};
 use crate::checks::fixture::outside;
+use crate::checks::images::Archive;
 use crate::checks::samples;
 use crate::checks::terminal::Terminal;
 
@@ -14,6 +15,7 @@ promises! { stage 8:
     entrypoint_and_cmd by one "its Entrypoint is run, with Cmd for arguments"
     args_replace_cmd by one "arguments of the caller's take the place of Cmd"
     other_entrypoint by one "--entrypoint drops the image's, and Cmd with it; \"\" is none"
+    empty_entrypoint by one "an Entrypoint of one empty word is none"
     no_command_at_all by one "neither the image nor the caller has a command: status 125"
     options_after_image by one "what follows IMAGE is the command's own, whatever it looks like"
     environment_of_image by one "the environment: the image's Env, HOME and HOSTNAME, and nothing else"
@@ -25,6 +27,8 @@ promises! { stage 8:
     hostname_variable by one "HOSTNAME is the container's name"
     term_on_a_terminal by one "TERM is there on a terminal only"
     working_directory_of_image by one "the command starts in WorkingDir, made if it is missing"
+    workdir_through_links by one "a link to nothing in WorkingDir: what it leads to is made, in the container"
+    volumes_are_made by one "the directories of VOLUME are there, whatever links lead to them"
     workdir_option by one "-w says where the command starts, also if it has to be made"
     relative_workdir by one "a relative -w: status 125"
     workdir_through_open_file by one "an open directory of the host's is no way out (CVE-2024-21626)"
@@ -63,6 +67,14 @@ fn other_entrypoint(engine: &Engine) -> Verdict {
     with("/bin/sh", &[])?.ends_with(0)?.prints("")?;
     with("", &["/bin/probe", "exit", "9"])?.ends_with(9)?;
     with("", &[])?.ends_with(125)?.complains_of(&["no command"])
+}
+
+fn empty_entrypoint(engine: &Engine) -> Verdict {
+    let config = json!({ "Entrypoint": [""], "Cmd": ["/bin/probe", "args", "from Cmd"] });
+    let image = engine.ready(samples::offer("empty-entrypoint", config, None)?)?;
+    engine.run_image(&[], &image, &[])?.ends_with(0)?.prints("from Cmd\n")?;
+    engine.run_image(&[], &image, &["/bin/probe", "exit", "6"])?.ends_with(6)?;
+    Ok(())
 }
 
 fn no_command_at_all(engine: &Engine) -> Verdict {
@@ -137,6 +149,11 @@ fn home_of_user(engine: &Engine) -> Verdict {
     home(&["-u", "ada"])?.ends_with(0)?.prints("/home/ada\n")?;
     home(&["-u", "4711"])?.ends_with(0)?.prints("/\n")?;
     home(&["-u", "ada", "-e", "HOME=/elsewhere"])?.ends_with(0)?.prints("/elsewhere\n")?;
+    // An empty one is none, whoever says it.
+    home(&["-u", "ada", "-e", "HOME="])?.ends_with(0)?.prints("/home/ada\n")?;
+    let image = engine.ready(samples::offer("no-home", json!({ "Env": ["HOME="] }), None)?)?;
+    let outcome = engine.run_image(&[], &image, &["/bin/sh", "-c", "echo $HOME"])?;
+    outcome.ends_with(0)?.prints("/root\n")?;
     Ok(())
 }
 
@@ -163,6 +180,54 @@ fn working_directory_of_image(engine: &Engine) -> Verdict {
     outcome.ends_with(0)?.prints("/srv/made/for it\n")?;
     // Nothing is said: /.
     engine.sh_in_bare(&[], "pwd")?.ends_with(0)?.prints("/\n")?;
+    Ok(())
+}
+
+/// An image whose links lead to nothing.
+fn linked(tag: &str, config: Value) -> Result<String, Failure> {
+    let layer = Archive::begin()
+        .symlink("absolute", "/new/absolute")
+        .symlink("relative", "new/relative")
+        .symlink("upwards", "../../../new/up")
+        .symlink("chain", "bin/../chain-2")
+        .symlink("chain-2", "/new/chain");
+    samples::offer(tag, config, Some(layer))
+}
+
+fn workdir_through_links(engine: &Engine) -> Verdict {
+    let image = engine.ready(linked("linked", Value::Null)?)?;
+    for (directory, expected) in [
+        ("/absolute", "/new/absolute"),
+        ("/absolute/sub/dir", "/new/absolute/sub/dir"),
+        ("/relative", "/new/relative"),
+        ("/relative/sub", "/new/relative/sub"),
+        ("/upwards", "/new/up"),
+        ("/chain", "/new/chain"),
+        ("/chain/sub", "/new/chain/sub"),
+        ("/bin/../relative/../x", "/new/x"),
+    ] {
+        let options = ["-w", directory, "--entrypoint", "/bin/sh"];
+        let outcome = engine.run_image(&options, &image, &["-c", "pwd -P; stat -c %u:%a ."])?;
+        outcome.ends_with(0)?.prints(&format!("{expected}\n0:755\n"))?;
+    }
+    let image = engine.ready(linked("workdir-linked", json!({ "WorkingDir": "/chain/sub" }))?)?;
+    let outcome = engine.run_image(&[], &image, &["/bin/sh", "-c", "pwd -P"])?;
+    outcome.ends_with(0)?.prints("/new/chain/sub\n")?;
+    Ok(())
+}
+
+fn volumes_are_made(engine: &Engine) -> Verdict {
+    let volumes =
+        json!({ "/data/deep": {}, "/chain": {}, "/relative/sub": {}, "plain": {}, "/bin": {} });
+    let image = engine.ready(linked("volumes", json!({ "Volumes": volumes, "User": "ada" }))?)?;
+    let script =
+        "cd /; stat -c '%n %F %u:%a' data/deep new/chain new/relative/sub plain; ls bin/sh";
+    let outcome = engine.run_image(&[], &image, &["/bin/sh", "-c", script])?;
+    let expected: String = ["data/deep", "new/chain", "new/relative/sub", "plain"]
+        .iter()
+        .map(|path| format!("{path} directory 0:755\n"))
+        .collect();
+    outcome.ends_with(0)?.prints(&format!("{expected}bin/sh\n"))?;
     Ok(())
 }
 
