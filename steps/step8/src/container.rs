@@ -1,7 +1,6 @@
 //! What happens to the process, in order.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::mem::{self, ManuallyDrop};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -20,6 +19,7 @@ use step4::{lifeline, pid1, rootfs};
 use step5::{handshake, userns};
 use step6::cgroup::{self, Cgroup};
 use step6::limits::Limits;
+use step8::directory;
 use step8::etc::Host;
 use step8::layer::Layer;
 use step8::process::Process;
@@ -99,6 +99,9 @@ fn child(
         .map_err(userns::explain_powerless)?;
     cgroup::make_own_group_root()?;
     enter(layer, &options.limits, &options.hostname)?;
+    for volume in &process.volumes {
+        directory::make(volume)?;
+    }
     start_in(&process.working_dir)?;
     let user = User::find(&process.user)?;
     process.environment.take_on(&user.home);
@@ -125,8 +128,6 @@ fn enter(layer: &Layer, limits: &Limits, hostname: &OsStr) -> Result<(), Error> 
 
 /// Goes to the directory where the command starts, made if it is missing.
 fn start_in(directory: &Path) -> Result<(), Error> {
-    let made = fs::create_dir_all(directory);
-    made.explain(format_args!("make the directory {directory:?}"))
-        .map_err(|error| error.cure(Errno::EEXIST, "it is something else"))?;
+    directory::make(directory)?;
     chdir(directory).explain(format_args!("chdir to {directory:?}"))
 }
