@@ -113,9 +113,9 @@ fn child(
 
 /// Makes the image, with `layer` over it, what the command sees as /.
 fn enter(layer: &Layer, limits: &Limits, hostname: &OsStr) -> Result<(), Error> {
+    rootfs::make_mounts_private()?;
     layer.remove_stale();
     let host = Host::read();
-    rootfs::make_mounts_private()?;
     let rootfs = layer.mount()?;
     rootfs::mount_proc(&rootfs).map_err(userns::explain_proc)?;
     rootfs::mount_dev(&rootfs)?;
