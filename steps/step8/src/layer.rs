@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::mount::MsFlags;
+use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Pid, chdir, mkdtemp};
 use shared::{Error, Explain, home};
@@ -68,16 +68,7 @@ impl Layer {
             .and_then(|()| fs::set_permissions(&upper, root.permissions()))
             .explain(format_args!("give {upper:?} the image's owner and mode"))?;
 
-        // Relative paths: in the options a path must have neither commas nor colons.
-        chdir(&self.home).explain(format_args!("chdir to {:?}", self.home))?;
-        let below = |path: &Path| path.strip_prefix(&self.home).unwrap_or(path).to_owned();
-        let (image, own) = (below(&self.image), below(&self.directory));
-        let (image, own) = (image.display(), own.display());
-        let layers = format!("lowerdir={image},upperdir={own}/upper,workdir={own}/work");
-        // userxattr: the file system's notes are attributes that an ordinary user may write.
-        // volatile: no change goes to the disk for its own sake, for it goes with the container.
-        let options = format!("userxattr,volatile,{layers}");
-        mount_new("overlay", &self.directory, MsFlags::empty(), &options).map_err(|error| {
+        self.mount_over_image(&self.directory, "").map_err(|error| {
             error
                 .cure(Errno::EPERM, "an ordinary user may since Linux 5.11; or use ./just vm")
                 .cure(Errno::ENODEV, "the kernel lacks it: sudo modprobe overlay")
@@ -86,20 +77,48 @@ impl Layer {
         Ok(self.directory.clone())
     }
 
+    /// Mounts a container's directory over the image, with one more option perhaps.
+    fn mount_over_image(&self, directory: &Path, option: &str) -> Result<(), Error> {
+        // Relative paths: in the options a path must have neither commas nor colons.
+        chdir(&self.home).explain(format_args!("chdir to {:?}", self.home))?;
+        let below = |path: &Path| path.strip_prefix(&self.home).unwrap_or(path).to_owned();
+        let (image, own) = (below(&self.image), below(directory));
+        let (image, own) = (image.display(), own.display());
+        let layers = format!("lowerdir={image},upperdir={own}/upper,workdir={own}/work");
+        // userxattr: the file system's notes are attributes that an ordinary user may write.
+        // volatile: no change goes to the disk for its own sake, for it goes with the container.
+        let options = format!("userxattr,volatile,{option}{layers}");
+        mount_new("overlay", directory, MsFlags::empty(), &options)
+    }
+
+    /// Whether a container that has outlived its engine still writes to this directory.
+    ///
+    /// Only the kernel knows. With `index=on` it refuses an upper directory that another overlay has,
+    /// in whatever mount namespace (EBUSY).
+    fn is_mounted(&self, directory: &Path) -> bool {
+        match self.mount_over_image(directory, "index=on,") {
+            Err(error) => error.errno() == Some(Errno::EBUSY),
+            // The engine was killed before its child had mounted it.
+            Ok(()) => umount2(directory, MntFlags::MNT_DETACH).is_err(),
+        }
+    }
+
     /// Adds to an error that there is no room where the layer is: a path in the container is not
     /// where it seems to be.
     pub fn name_full(&self, error: Error) -> Error {
         error.name_full(&self.directory)
     }
 
-    /// Removes the layers whose engine was killed. For the child to call: outside its user namespace
-    /// nobody has the right to, for the files are all kinds of users'.
+    /// Removes the layers whose engine was killed, unless their container lives on. For the child to
+    /// call: outside its user namespace nobody has the right to, for the files are all kinds of users'.
     pub fn remove_stale(&self) {
         let containers = fs::read_dir(self.home.join("containers"));
         for entry in containers.into_iter().flatten().flatten() {
-            if let Some(_lock) = lock(&entry.path()) {
+            let directory = entry.path();
+            let Some(_lock) = lock(&directory) else { continue };
+            if !self.is_mounted(&directory) {
                 // What can't be removed now is for another start.
-                let _ = step7::layer::remove(&entry.path());
+                let _ = step7::layer::remove(&directory);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! What a container changes lies on top of the image, and goes with the container.
 
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 use tar::EntryType;
 
@@ -11,13 +12,14 @@ use crate::checks::engine::{Caller, Engine, Outcome};
 use crate::checks::failure::{Failure, Verdict, equal, require};
 use crate::checks::images::{Archive, Item, Tree};
 use crate::checks::machine::Machine;
-use crate::checks::running::Running;
+use crate::checks::running::{Running, eventually};
 use crate::checks::samples;
 
 promises! { stage 8:
     image_never_changes "whatever a container does, the image stays as it is, to the last attribute"
     layer_is_gone "when the container ends, by itself or not, what it wrote is gone"
     killed_engines_layer_is_gone "after a SIGKILL for the engine: gone with the next start"
+    outliving_commands_layer_stays "a command that outlives its engine keeps its layer, until it ends"
     running_ones_stay "and the layer of a container that runs stays"
     layers_owners "files in the layer belong to the caller outside, or to one of the caller's range"
     replaced_directory "a directory that takes another one's place shows nothing of the old"
@@ -106,6 +108,34 @@ fn killed_engines_layer_is_gone(engine: &Engine) -> Verdict {
         running.status()?;
         machine.is_unchanged()?;
         engine.sh_in_bare(&[], "exit 0")?.ends_with(0).map(drop)
+    })
+}
+
+fn outliving_commands_layer_stays(engine: &Engine) -> Verdict {
+    engine.pulled(&bare(engine)?)?;
+    engine.leaves_nothing(|| {
+        let machine = Machine::now();
+        // As a command does that changes its user by itself, such as gosu.
+        let script = "echo mine > /tmp/mine; exec /bin/probe outlive";
+        let command = engine.image(&[], &bare(engine)?, &["/bin/sh", "-c", script]);
+        let mut running = Running::start(command)?;
+        running.says("begin")?;
+        let inner = running.inner()?;
+        running.signal(Signal::SIGKILL)?;
+        running.status()?;
+        let next = engine.sh_in_bare(&[], "exit 0")?;
+        let mut look = Command::new("/usr/bin/nsenter");
+        look.args(["--target", &inner.to_string(), "--user", "--mount", "/bin/sh", "-c"]);
+        look.arg("cat /tmp/mine && echo more > /tmp/more && cat /tmp/more");
+        let look = Outcome::of(look, b"");
+        let _ = kill(inner, Signal::SIGKILL);
+        next.ends_with(0)?;
+        look?.ends_with(0)?.prints("mine\nmore\n")?;
+        // With its command the layer goes, at the next start.
+        let gone = eventually(|| kill(inner, None).is_err());
+        require(gone, &running.tried, "that the command ends", "it lives on")?;
+        engine.sh_in_bare(&[], "exit 0")?.ends_with(0)?;
+        machine.is_unchanged()
     })
 }
 
