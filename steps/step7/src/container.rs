@@ -69,7 +69,6 @@ fn child(options: &Options, callers_mask: &SigSet, lifeline: &UnixStream) -> Res
     lifeline::end_with_engine(lifeline)?;
     callers_mask.thread_set_mask().explain("restore the signal mask")?;
     files::close_on_exec()?;
-    userns::drop_groups()?;
     sethostname(&options.hostname)
         .explain(format_args!("sethostname to {:?}", options.hostname))
         .map_err(|error| error.cure(Errno::EINVAL, "at most 64 bytes"))
@@ -88,5 +87,7 @@ fn enter(rootfs: &Path, limits: &Limits) -> Result<(), Error> {
     if limits.are_given() {
         cgroup::mount_cgroup(&rootfs)?;
     }
-    rootfs::pivot_into(&rootfs)
+    rootfs::pivot_into(&rootfs)?;
+    // Not before: the way to rootfs may be open to one of the caller's groups alone.
+    userns::drop_groups()
 }

@@ -91,7 +91,6 @@ fn child(
     callers_mask.thread_set_mask().explain("restore the signal mask")?;
     inherited::close_all_but(lifeline)?;
     umask(Mode::from_bits_truncate(0o022));
-    userns::drop_groups()?;
     inherited::leave_keys()?;
     sethostname(&options.hostname)
         .explain(format_args!("sethostname to {:?}", options.hostname))
@@ -123,6 +122,8 @@ fn enter(layer: &Layer, limits: &Limits, hostname: &OsStr) -> Result<(), Error> 
         cgroup::mount_cgroup(&rootfs)?;
     }
     rootfs::pivot_into(&rootfs)?;
+    // Not before: the way to the store may be open to one of the caller's groups alone.
+    userns::drop_groups()?;
     host.write(hostname).map_err(|error| layer.name_full(error))
 }
 

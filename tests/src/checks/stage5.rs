@@ -1,7 +1,7 @@
 //! Stage 5: root inside, an ordinary user outside.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::engine::{Caller, Engine, Outcome, called_by};
 use super::failure::{Failure, Verdict, equal, require};
-use super::fixture::{ROOTFS, own};
+use super::fixture::{ROOTFS, inside, own};
 use super::running::Running;
 use super::terminal::Terminal;
 
@@ -30,6 +30,7 @@ promises! { stage 5:
     chown_inside until 7 for Ada "chown to another id gives a file to one of the caller's range"
     other_id for Ada "the engine signals a command that has become another user"
     groups_are_left for Ada "the caller's supplementary groups are left outside"
+    rootfs_for_a_group until 7 for Ada "a root filesystem that only a supplementary group of the caller's may reach"
     owners_unknown until 7 for Ada "what belongs to others is nobody's inside"
     all_capabilities for Ada "the command has all capabilities, though its caller has none"
     no_power_outside "what belongs to the machine takes more: a device file, a sysfs, a negative nice"
@@ -211,6 +212,29 @@ fn groups_are_left(engine: &Engine) -> Verdict {
     let groups = if engine.step < 8 { "" } else { "0" };
     Outcome::of(command, b"")?.ends_with(0)?.prints(&format!("0\nGroups:\t{groups} \n"))?;
     Ok(())
+}
+
+fn rootfs_for_a_group(engine: &Engine) -> Verdict {
+    // The way to the root filesystem is closed to ada but for a group that is not her own.
+    let team = Path::new("/tmp/team");
+    let rootfs = team.join("rootfs");
+    fs::create_dir_all(&rootfs)?;
+    chown(team, Some(0), Some(4711))?;
+    fs::set_permissions(team, Permissions::from_mode(0o770))?;
+    mount(Some(ROOTFS), &rootfs, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+    let call = |groups: &str| {
+        let mut command = Command::new("/usr/bin/setpriv");
+        command.args(["--reuid=1000", "--regid=1000", groups]);
+        command.args(engine.start_of_line(&engine.binary)).arg("--rootfs").arg(&rootfs);
+        command.args(["/bin/sh", "-c", "cat /fixture/where; grep Groups /proc/self/status"]);
+        Outcome::of(command, b"")
+    };
+    let outcomes = [call("--groups=4711"), call("--clear-groups")];
+    umount2(&rootfs, MntFlags::MNT_DETACH)?;
+    fs::remove_dir_all(team)?;
+    let [member, stranger] = outcomes;
+    member?.ends_with(0)?.prints(&format!("{}Groups:\t \n", inside()))?;
+    stranger?.ends_with(125)?.prints("")?.complains_of(&["/tmp/team", "Permission denied"])
 }
 
 fn owners_unknown(engine: &Engine) -> Verdict {

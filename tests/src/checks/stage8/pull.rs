@@ -1,6 +1,7 @@
 //! Where the image comes from: the store, or a registry.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
@@ -8,8 +9,9 @@ use serde_json::json;
 
 use super::bare;
 use crate::checks::engine::{Caller, Engine, Outcome, called_by};
-use crate::checks::failure::{Failure, Verdict};
+use crate::checks::failure::{Failure, Verdict, equal};
 use crate::checks::fixture::own;
+use crate::checks::images::home::PLACE;
 use crate::checks::samples;
 
 promises! { stage 8:
@@ -19,6 +21,7 @@ promises! { stage 8:
     moved_tag_is_seen by one "--pull always asks the registry what the name stands for now"
     offline by one "what is here runs without a network"
     unfit_home "a $SLIPWAY_HOME on a file system that can't hold layers: status 125 and the cure"
+    store_for_a_group for Ada "a store that only a supplementary group of the caller's may reach"
     private_store "no other user of the machine reaches an image's files"
 }
 
@@ -94,6 +97,32 @@ fn unfit_home(engine: &Engine) -> Verdict {
     let outcome = Outcome::of(command, b"");
     fs::remove_dir_all(home)?;
     last_line(outcome?).ends_with(125)?.prints("")?.complains_of(&["/tmp/home", "set SLIPWAY_HOME"])
+}
+
+fn store_for_a_group(engine: &Engine) -> Verdict {
+    // The way to the store is closed to ada but for a group that is not her own.
+    let team = Path::new(PLACE).join("team");
+    let store = team.join("store");
+    fs::create_dir_all(&store)?;
+    own(&store, engine.caller)?;
+    chown(&team, Some(0), Some(4711))?;
+    fs::set_permissions(&team, Permissions::from_mode(0o770))?;
+    let image = bare(engine)?;
+    let call = |args: &[&str]| {
+        let mut command = Command::new("/usr/bin/setpriv");
+        command.args(["--reuid=1000", "--regid=1000", "--groups=4711"]).arg(&engine.binary);
+        command.env("SLIPWAY_HOME", &store).args(args);
+        Outcome::of(command, b"")
+    };
+    let script = "cat /etc/hostname; echo changed > /bin/new; grep Groups /proc/self/status";
+    let pulled = call(&["pull", "--quiet", &image]);
+    let ran = call(&["run", &image, "/bin/sh", "-c", script]);
+    let left = fs::read_dir(store.join("containers")).map(Iterator::count);
+    fs::remove_dir_all(&team)?;
+    pulled?.ends_with(0)?;
+    let ran = ran?;
+    ran.ends_with(0)?.prints("slipway\nGroups:\t0 10 \n")?;
+    equal(&ran.tried, "layers that are left", 0, left?)
 }
 
 fn private_store(engine: &Engine) -> Verdict {
