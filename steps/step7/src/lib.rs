@@ -9,4 +9,3 @@ pub mod reference;
 pub mod registry;
 pub mod store;
 pub mod unpack;
-mod unsynced;

@@ -102,9 +102,6 @@ pub fn pull(options: &Options) -> Result<Image, Error> {
     for document in &found.documents {
         store.keep(document)?;
     }
-    if store.is_doubtful(digest)? {
-        unpacker.remove(&rootfs)?;
-    }
     if !rootfs.exists() {
         let partial = store.partial(&format!("{}.rootfs", digest.hex()));
         let unpacked = unpack(&store, &registry, &progress, &mut unpacker, &found, &partial);
@@ -134,11 +131,10 @@ fn unpack(
         let places = store.places(&layer.digest);
         report += unpacker.apply(partial, places, diff_id, space)?;
     }
-    let (digest, layers) = (&found.descriptor.digest, found.manifest.layers.iter());
-    let digests = layers.map(|layer| &layer.digest);
-    store.note_unsynced(digest, digests.clone())?;
-    store.place(digests)?;
-    unpacker.finish(partial, &store.rootfs(digest))?;
+    // Before the first name: what has one is whole, also after a power cut.
+    store.sync()?;
+    store.place(found.manifest.layers.iter().map(|layer| &layer.digest))?;
+    unpacker.finish(partial, &store.rootfs(&found.descriptor.digest))?;
     Ok(report)
 }
 
@@ -146,9 +142,6 @@ fn unpack(
 pub fn stored(name: &Reference) -> Result<Option<Image>, Error> {
     let store = Store::open(home::directory()?)?;
     let Some(descriptor) = store.find(&name.to_string())? else { return Ok(None) };
-    if store.is_doubtful(&descriptor.digest)? {
-        return Ok(None);
-    }
     let rootfs = store.rootfs(&descriptor.digest);
     let Some(bytes) = store.document(&descriptor.digest)? else { return Ok(None) };
     let Document::Manifest(manifest) = manifest::parse(&bytes, &descriptor.media_type)? else {
@@ -216,14 +209,11 @@ impl Source<'_> {
         Ok(Found { descriptor, manifest, config, documents })
     }
 
-    /// What the name itself stands for. A tag may have moved, so the registry is asked, unless it is
-    /// for something that has to be mended: that may need nothing that is not here.
+    /// What the name itself stands for. A tag may have moved, so the registry is asked.
     fn first(&self, image: &Reference) -> Result<(Vec<u8>, String), Error> {
-        let known = self.store.find(&image.to_string())?.map(|descriptor| descriptor.digest);
-        let digest = match (&image.digest, known) {
-            (Some(digest), _) => Some(digest.clone()),
-            (None, Some(known)) if self.store.is_doubtful(&known)? => Some(known),
-            (None, _) => self.registry.head(&image.tag_or_digest())?,
+        let digest = match &image.digest {
+            Some(digest) => Some(digest.clone()),
+            None => self.registry.head(&image.tag_or_digest())?,
         };
         if let Some(digest) = &digest
             && let Some(bytes) = self.store.document(digest)?

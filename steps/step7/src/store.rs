@@ -1,8 +1,8 @@
 //! Where images are kept: an OCI image layout, and the root filesystems unpacked from it.
 //!
 //! Whatever is in its final place is whole: it was written elsewhere, checked, and renamed. So a
-//! pull that is killed leaves nothing that the next one could mistake for an image. (What a power cut
-//! may leave is for module `unsynced`.) The layout is the specification's ("Image Layout"), so that
+//! pull that is killed leaves nothing that the next one could mistake for an image. Before the rename
+//! it is on the disk, so neither does a power cut. The layout is the specification's ("Image Layout"), so that
 //! skopeo, umoci and podman can read it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::syncfs;
 use serde_json::{Map, Value, json};
 use shared::{Error, Explain};
 
@@ -47,7 +48,7 @@ impl Store {
     /// set-user-ID programs of root, which nobody should find.
     pub fn open(home: PathBuf) -> Result<Store, Error> {
         let store = Store { home };
-        let own = ["partial", "rootfs", "unsynced"].map(|name| store.home.join(name));
+        let own = ["partial", "rootfs"].map(|name| store.home.join(name));
         for directory in [store.blobs()].iter().chain(&own) {
             let mut builder = DirBuilder::new();
             let made = builder.recursive(true).mode(0o700).create(directory);
@@ -57,7 +58,6 @@ impl Store {
         if !layout.exists() {
             store.replace(&layout, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         }
-        store.settle()?;
         Ok(store)
     }
 
@@ -69,11 +69,6 @@ impl Store {
     /// Where the layout has its blobs.
     pub fn blobs(&self) -> PathBuf {
         self.layout().join("blobs/sha256")
-    }
-
-    /// Where the notes are of images that may not be on the disk.
-    pub fn unsynced(&self) -> PathBuf {
-        self.home.join("unsynced")
     }
 
     /// Where a blob is, or will be.
@@ -185,7 +180,13 @@ impl Store {
         })
     }
 
-    /// Moves received blobs to their places.
+    /// Waits until the disk has all that was written to the store's file system.
+    pub fn sync(&self) -> Result<(), Error> {
+        let directory = File::open(&self.home).explain(format_args!("open {:?}", self.home))?;
+        syncfs(&directory).explain(format_args!("syncfs {:?}", self.home))
+    }
+
+    /// Moves received blobs to their places. They are on the disk by now.
     pub fn place<'a>(&self, digests: impl Iterator<Item = &'a Digest>) -> Result<(), Error> {
         for digest in digests {
             let _ours = self.lock(&digest.hex())?;

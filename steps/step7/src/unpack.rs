@@ -40,8 +40,6 @@ enum Order {
     },
     /// Everything is there: move it to its place.
     Finish { root: PathBuf, place: PathBuf },
-    /// Remove it.
-    Remove { root: PathBuf },
 }
 
 /// The engine's end of the line.
@@ -95,11 +93,6 @@ impl Unpacker {
     /// Moves it, finished, to its place.
     pub fn finish(&mut self, root: &Path, place: &Path) -> Result<(), Error> {
         self.order(&Order::Finish { root: root.into(), place: place.into() }).map(drop)
-    }
-
-    /// Removes one, if it is there.
-    pub fn remove(&mut self, root: &Path) -> Result<(), Error> {
-        self.order(&Order::Remove { root: root.into() }).map(drop)
     }
 
     /// Something went wrong: waits until the process has removed what it has not finished, and ended.
@@ -177,8 +170,6 @@ fn follow(order: Order) -> Result<Report, Error> {
         Order::Finish { root, place } => {
             fs::rename(&root, &place).explain(format_args!("rename {root:?} to {place:?}"))?;
         }
-        Order::Remove { root } if root.exists() => layer::remove(&root)?,
-        Order::Remove { .. } => {}
     }
     Ok(Report::default())
 }

@@ -1,10 +1,9 @@
 //! The images that step 8 is checked with, and the store that they are pulled into.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tar::EntryType;
@@ -153,18 +152,6 @@ pub fn make_store(caller: Caller) -> io::Result<()> {
     let store = store(caller);
     fs::create_dir_all(&store)?;
     own(&store, caller)
-}
-
-/// Leaves a note in a store as of a pull two minutes ago, after which the engine that comes next looks
-/// whether the disk has all of it.
-pub fn leave_old_note(store: &Path, caller: Caller) -> io::Result<()> {
-    let notes = store.join("unsynced");
-    fs::create_dir_all(&notes)?;
-    let note = notes.join("old");
-    fs::write(&note, fs::read("/proc/sys/kernel/random/boot_id")?)?;
-    let then = SystemTime::now() - Duration::from_secs(120);
-    File::options().write(true).open(&note)?.set_modified(then)?;
-    [notes, note].iter().try_for_each(|path| own(path, caller))
 }
 
 /// A layer with a file of each kind that an ordinary user can make.

@@ -186,14 +186,11 @@ impl Facts {
     }
 }
 
-/// Files and directories below a directory, but for the notes that go by themselves.
+/// Files and directories below a directory.
 fn files(directory: &Path) -> Result<u64, Failure> {
     let mut count = 0;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        if entry.file_name() == "unsynced" {
-            continue;
-        }
         count += 1;
         if entry.file_type()?.is_dir() {
             count += files(&entry.path())?;

@@ -239,9 +239,7 @@ fn step7_unpacks(bench: &Bench, name: &'static str, image: &str) -> Result<Conte
     let mut command = bench.program("step7");
     command.env("SLIPWAY_HOME", &home).args(["pull", "--quiet", &bench.name(image)?]);
     Ok(Contender::new(name, move || {
-        // Without the notes of what the disk may not have yet, it need not wait for the disk now.
         remove(&home.join("rootfs"))?;
-        remove(&home.join("unsynced"))?;
         sync();
         run(&mut command, &log, true)
     }))

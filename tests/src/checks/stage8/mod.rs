@@ -106,14 +106,11 @@ impl Engine {
     }
 }
 
-/// All files below a directory, but for those that are locked only, and notes, which go by themselves.
+/// All files below a directory, but for those that are locked only.
 fn names(directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
     let mut all = BTreeSet::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        if entry.file_name() == "unsynced" {
-            continue;
-        }
         if entry.file_type()?.is_dir() {
             all.append(&mut names(&entry.path())?);
         }

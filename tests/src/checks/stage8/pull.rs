@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::json;
 
 use super::bare;
@@ -17,6 +18,7 @@ use crate::checks::samples;
 promises! { stage 8:
     pulls_what_is_missing by one "an image that is not here is pulled, and run"
     pull_never by one "--pull never: an image that is not here is an error, status 125"
+    image_stays_after_a_reboot by one "an image is still here when the machine has been started anew"
     image_not_to_be_had by one "an image that the registry does not have: status 125 and one line"
     moved_tag_is_seen by one "--pull always asks the registry what the name stands for now"
     offline by one "what is here runs without a network"
@@ -43,6 +45,25 @@ fn pull_never(engine: &Engine) -> Verdict {
     let image = saying("never", "pulled")?;
     let outcome = engine.run_image(&["--pull", "never"], &image, &[])?;
     outcome.ends_with(125)?.prints("")?.complains_of(&[&image, "--pull"])
+}
+
+/// What tells one boot of a machine from another.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+fn image_stays_after_a_reboot(engine: &Engine) -> Verdict {
+    let image = saying("rebooted", "still here")?;
+    engine.pulled(&image)?;
+    // Another boot, as far as an engine can tell. No container starts in it, because a part of /proc is covered.
+    let file = Path::new(PLACE).join("boot");
+    fs::write(&file, "00000000-0000-4000-8000-000000000000\n")?;
+    mount(Some(&file), BOOT, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+    let other = saying("after-boot", "other").and_then(|other| engine.pulled(&other));
+    umount2(BOOT, MntFlags::MNT_DETACH)?;
+    fs::remove_file(&file)?;
+    other?;
+    let outcome = engine.run_image(&["--pull", "never"], &image, &[])?;
+    outcome.ends_with(0)?.prints("still here\n")?;
+    Ok(())
 }
 
 fn image_not_to_be_had(engine: &Engine) -> Verdict {

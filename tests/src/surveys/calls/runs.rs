@@ -140,10 +140,9 @@ impl Runs {
         Ok(own_calls(&text(&log)?))
     }
 
-    /// An image with a bit of everything, from a registry, after another was pulled.
+    /// An image with a bit of everything, from a registry.
     fn pull(&self) -> Result<Vec<Call>, Failure> {
         let image = image()?;
-        samples::leave_old_note(&samples::store(Caller::Root), Caller::Root)?;
         self.traced([self.engine.binary.as_os_str(), "pull".as_ref(), image.as_ref()])
     }
 

@@ -136,7 +136,6 @@ impl Run {
             }
             fs::create_dir(STORE)?;
             own(Path::new(STORE), self.caller)?;
-            samples::leave_old_note(Path::new(STORE), self.caller)?;
         }
         Ok(())
     }
