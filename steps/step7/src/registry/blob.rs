@@ -9,9 +9,10 @@ use reqwest::{Method, StatusCode};
 use super::Registry;
 use super::body::{Body, Break};
 use super::failure::Failure;
+use super::retry::is_busy;
+use super::transport::Answer;
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
-use crate::manifest::shown;
 
 /// Connections in a row that bring less than [`PROGRESS`] bytes.
 const CONNECTIONS: u32 = 5;
@@ -29,6 +30,8 @@ pub struct Blob<'a> {
     mark: u64,
     /// Connections lost since then.
     lost: u32,
+    /// Whether to ask for what is missing only: until the server refuses to.
+    ranges_work: bool,
     body: Option<Body>,
 }
 
@@ -39,44 +42,51 @@ impl Blob<'_> {
         start: u64,
     ) -> Result<Blob<'a>, Failure> {
         let Descriptor { digest, size, .. } = descriptor.clone();
-        let mut blob = Blob { registry, digest, size, at: start, mark: start, lost: 0, body: None };
+        let mut blob = Blob {
+            registry,
+            digest,
+            size,
+            at: start,
+            mark: start,
+            lost: 0,
+            ranges_work: true,
+            body: None,
+        };
         blob.connect()?;
         Ok(blob)
     }
 
     /// Asks for what is missing (OCI distribution specification, "Pulling blobs"; RFC 9110, 14).
     fn connect(&mut self) -> Result<(), Failure> {
+        let start = if self.ranges_work { self.at } else { 0 };
         let mut headers = HeaderMap::new();
-        if self.at > 0 {
-            headers.insert(
-                RANGE,
-                HeaderValue::try_from(format!("bytes={}-", self.at)).expect("digits"),
-            );
+        if start > 0 {
+            let range = HeaderValue::try_from(format!("bytes={start}-"));
+            headers.insert(RANGE, range.expect("digits"));
         }
         let path = format!("blobs/{}", self.digest);
         let answer = self.registry.ask(Method::GET, &path, &headers)?;
-        let (start, answer) = match answer.status {
-            StatusCode::OK => (0, answer),
-            StatusCode::PARTIAL_CONTENT if self.at > 0 => {
-                let range = answer.headers.get(CONTENT_RANGE);
-                let range = range.and_then(|range| range.to_str().ok()).unwrap_or_default();
-                if !range.starts_with(&format!("bytes {}-", self.at)) {
-                    let (host, range) = (answer.host, shown(range));
-                    return Err(Failure::other(format!("{host} sends another part: {range}")));
-                }
-                (self.at, answer)
+        let begins_at = match answer.status {
+            StatusCode::OK => 0,
+            StatusCode::PARTIAL_CONTENT if is_part(&answer, start, self.size) => start,
+            // A server need not know ranges, and some say so with an error. (One that is busy would
+            // be no less busy for the whole.)
+            status if start > 0 && !is_busy(status) => {
+                self.ranges_work = false;
+                return self.connect();
             }
             _ => return Err(self.registry.refused(answer)),
         };
         if let Some(length) = answer.length()
-            && length != self.size - start
+            && begins_at == 0
+            && length != self.size
         {
-            let (host, due) = (answer.host, self.size - start);
+            let (host, due) = (answer.host, self.size);
             return Err(Failure::other(format!("{host} sends {length} bytes instead of {due}")));
         }
         let mut body = answer.body;
-        // A server that knows no ranges begins again.
-        if let Err(end) = skip(&mut body, self.at - start) {
+        // It began anew: what we have comes once more.
+        if let Err(end) = skip(&mut body, self.at - begins_at) {
             return self.recover(end);
         }
         self.body = Some(body);
@@ -139,8 +149,23 @@ impl Read for Blob<'_> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        self.advance(buffer).map_err(|failure| io::Error::other(failure.to_string()))
+        self.advance(buffer).map_err(|failure| {
+            let error = self.registry.cannot_get(&self.digest.to_string(), failure);
+            io::Error::other(error.to_string())
+        })
     }
+}
+
+/// Whether an answer with status 206 has the bytes from `start` on, or some of them: the rest can be
+/// asked for (RFC 9110, 14.4: `Content-Range: bytes 100-199/1000`).
+fn is_part(answer: &Answer, start: u64, size: u64) -> bool {
+    let range = answer.headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    let ends = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-'));
+    let Some((first, rest)) = ends else { return false };
+    let last = rest.split('/').next().unwrap_or_default().parse::<u64>();
+    first.parse() == Ok(start)
+        && last.is_ok_and(|last| (start..size).contains(&last))
+        && answer.length().is_none_or(|length| length <= size - start)
 }
 
 /// Reads and forgets.

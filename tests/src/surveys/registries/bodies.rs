@@ -1,6 +1,8 @@
 //! Bodies that are too long, too short, too slow, or another's.
 
 use std::io::{self, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::answers::small;
@@ -12,34 +14,44 @@ use crate::checks::images::{Archive, Image};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A registry with an image whose layer has 1 MiB, that does this to who asks for the layer: gets
-/// the request, the layer's bytes, and where to write.
-fn layer(
-    lie: fn(&Request, &[u8], &mut std::net::TcpStream) -> io::Result<()>,
-) -> Result<Registry, Failure> {
+/// What is done to who asks for the layer: gets the request, the layer's bytes, and where to write.
+trait Lie: Fn(&Request, &[u8], &mut TcpStream) -> io::Result<()> + Send + Sync + 'static {}
+
+impl<T: Fn(&Request, &[u8], &mut TcpStream) -> io::Result<()> + Send + Sync + 'static> Lie for T {}
+
+/// A registry with an image whose layer has 1 MiB, and the layer's name.
+fn with_layer(lie: impl Lie) -> Result<(Liar, String), Failure> {
     let text: String = (0..150_000).map(|number| format!("{number:06}\n")).collect();
     let image = Image::of(&[Archive::begin().file("text", &text[..1 << 20]).end()]);
+    let name = image.layer(0).to_string();
     let liar = Liar::start(move |request, stream| match request.is_for_layer(&image) {
         true => lie(request, &image.blobs[0].1, stream),
         false => honest(&image, request, stream),
     })?;
-    Ok(Registry::of(&liar))
+    Ok((liar, name))
+}
+
+fn layer(lie: impl Lie) -> Result<Registry, Failure> {
+    Ok(Registry::of(&with_layer(lie)?.0))
+}
+
+/// The same; the layer must be asked for so many times.
+fn layer_in(times: usize, lie: impl Lie) -> Result<Registry, Failure> {
+    let (liar, name) = with_layer(lie)?;
+    let seen = liar.clone();
+    Ok(Registry::of(&liar).then(move || {
+        let log = seen.log().join("; ");
+        require(log.matches(&name).count() == times, "pull", format!("{times} requests"), log)
+    }))
 }
 
 /// A registry that does this to who asks for a manifest.
-fn manifest(
-    lie: fn(&Request, &mut std::net::TcpStream) -> io::Result<()>,
-) -> Result<Registry, Failure> {
+fn manifest(lie: fn(&Request, &mut TcpStream) -> io::Result<()>) -> Result<Registry, Failure> {
     Ok(Registry::of(&Liar::start(lie)?))
 }
 
 /// Sends so many bytes from where the client wants to go on, and breaks the connection.
-fn cut(
-    request: &Request,
-    bytes: &[u8],
-    stream: &mut std::net::TcpStream,
-    most: usize,
-) -> io::Result<()> {
+fn cut(request: &Request, bytes: &[u8], stream: &mut TcpStream, most: usize) -> io::Result<()> {
     let start = request.start();
     let status = match start {
         0 => "200 OK".to_string(),
@@ -53,6 +65,17 @@ fn cut(
     write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", rest.len())?;
     stream.write_all(&rest[..most.min(rest.len())])?;
     Err(io::ErrorKind::ConnectionReset.into())
+}
+
+/// A registry that breaks the first connection in the middle of the layer, has all of it for who
+/// begins anew, and these header lines for who goes on.
+fn broken_once(to_range: &'static str) -> Result<Registry, Failure> {
+    let is_first = AtomicBool::new(true);
+    layer_in(3, move |request, bytes, stream| match request.start() {
+        0 if is_first.swap(false, Ordering::Relaxed) => cut(request, bytes, stream, 65_536),
+        0 => answer(request, stream, "200 OK", bytes),
+        _ => answer(request, stream, to_range, b""),
+    })
 }
 
 fn head() -> String {
@@ -146,20 +169,25 @@ fn layers() -> Vec<Case> {
             },
         ),
         case(
+            "breaks it once, and says to who goes on that there is no such part (416)",
+            Within::NoTime,
+            None,
+            || broken_once("416 Range Not Satisfiable\r\nContent-Range: bytes */1048576"),
+        ),
+        case(
+            "breaks it once, and does not understand who goes on (400)",
+            Within::NoTime,
+            None,
+            || broken_once("400 Bad Request"),
+        ),
+        case("breaks it once, and forbids to go on (403)", Within::NoTime, None, || {
+            broken_once("403 Forbidden")
+        }),
+        case(
             "goes on with another part than was asked for, and says so",
             Within::NoTime,
-            Some("sends another part"),
-            || {
-                layer(|request, bytes, stream| match request.start() {
-                    0 => cut(request, bytes, stream, 65_536),
-                    _ => answer(
-                        request,
-                        stream,
-                        "206 Partial Content\r\nContent-Range: bytes 0-99/1048576",
-                        &bytes[..100],
-                    ),
-                })
-            },
+            None,
+            || broken_once("206 Partial Content\r\nContent-Range: bytes 0-99/1048576"),
         ),
         case(
             "goes on with another part, and says that it is the right one",
@@ -244,44 +272,26 @@ fn layers() -> Vec<Case> {
             Within::NoTime,
             Some("404"),
             || {
-                layer(|request, bytes, stream| match request.start() {
-                    0 => cut(request, bytes, stream, 65_536),
-                    _ => answer(request, stream, "404 Not Found", b""),
+                let is_first = AtomicBool::new(true);
+                layer(move |request, bytes, stream| match is_first.swap(false, Ordering::Relaxed) {
+                    true => cut(request, bytes, stream, 65_536),
+                    false => answer(request, stream, "404 Not Found", b""),
                 })
             },
         ),
-        Case {
-            refused: None,
-            ..case(
-                "knows no ranges: after a break it begins anew, and then sends all",
-                Within::NoTime,
-                None,
-                || {
-                    let image =
-                        Image::of(&[Archive::begin().file("text", &"x".repeat(200_000)).end()]);
-                    let liar = Liar::start({
-                        let image = image.clone();
-                        let is_first = std::sync::atomic::AtomicBool::new(true);
-                        move |request, stream| match request.is_for_layer(&image) {
-                            true if is_first.swap(false, std::sync::atomic::Ordering::Relaxed) => {
-                                cut(request, &image.blobs[0].1, stream, 65_536)
-                            }
-                            true => answer(request, stream, "200 OK", &image.blobs[0].1),
-                            false => honest(&image, request, stream),
-                        }
-                    })?;
-                    let seen = liar.clone();
-                    Ok(Registry::of(&liar).then(move || {
-                        let log = seen.log().join("; ");
-                        require(
-                            log.matches(image.layer(0)).count() == 2,
-                            "pull",
-                            "two requests",
-                            log,
-                        )
-                    }))
-                },
-            )
-        },
+        case(
+            "knows no ranges: after a break it begins anew, and then sends all",
+            Within::NoTime,
+            None,
+            || {
+                let is_first = AtomicBool::new(true);
+                layer_in(2, move |request, bytes, stream| {
+                    match is_first.swap(false, Ordering::Relaxed) {
+                        true => cut(request, bytes, stream, 65_536),
+                        false => answer(request, stream, "200 OK", bytes),
+                    }
+                })
+            },
+        ),
     ]
 }
