@@ -1,6 +1,6 @@
 //! What a person sees of a pull: a bar for each layer on a terminal, a line for each elsewhere.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use shared::{Error, size};
@@ -31,7 +31,7 @@ impl Progress {
     pub fn note(&self, text: &str) {
         match &self.bars {
             Some(bars) => _ = bars.println(text),
-            None => eprintln!("{text}"),
+            None => say(text),
         }
     }
 
@@ -73,10 +73,15 @@ impl Bar {
         match &self.bar {
             Some(bar) if fetched.is_ok() => bar.finish_with_message(self.name.clone() + there),
             Some(bar) => bar.abandon(),
-            None if fetched.is_ok() && !self.quiet => eprintln!("{}{there}", self.name),
+            None if fetched.is_ok() && !self.quiet => say(&format!("{}{there}", self.name)),
             None => {}
         }
     }
+}
+
+/// Not eprintln!, which panics when standard error cannot be written.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// The start of a digest, as people know them by.

@@ -1,6 +1,7 @@
 //! `pull`: from an image's name to its root filesystem.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,15 +77,32 @@ pub struct Image {
 /// The subcommand: pulls, and prints where the root filesystem is.
 pub fn run(options: &Options) -> Result<u8, Error> {
     let image = pull(options)?;
+    let mut text = Vec::new();
     if !options.quiet {
-        println!("{}", image.manifest.digest);
+        text.extend(format!("{}\n", image.manifest.digest).bytes());
     }
-    println!("{}", image.rootfs.display());
+    // A path need not be UTF-8.
+    text.extend(image.rootfs.as_os_str().as_bytes());
+    text.push(b'\n');
+    // Not println!, which panics when nobody takes it.
+    let mut output = io::stdout();
+    output.write_all(&text).and_then(|()| output.flush()).explain("write to standard output")?;
     Ok(0)
 }
 
-/// Fetches what is missing of an image, and unpacks it.
+/// Fetches what is missing of an image, and unpacks it. An error names the image.
 pub fn pull(options: &Options) -> Result<Image, Error> {
+    let Reference { registry, repository, .. } = &options.image;
+    pull_image(options).map_err(|error| {
+        let text = error.to_string();
+        if text.contains(&format!("{registry}/{repository}")) {
+            return error;
+        }
+        Error::new(format!("cannot pull {}: {text}", options.image)).with_status(error.status())
+    })
+}
+
+fn pull_image(options: &Options) -> Result<Image, Error> {
     let store = Arc::new(Store::open(home::directory()?)?);
     // It is a fork of this process, so before there are threads.
     let mut unpacker = Unpacker::start()?;
@@ -124,7 +142,7 @@ fn unpack(
     unpacker.begin(partial)?;
     let space = free_space(store)?;
     let mut report = Report::default();
-    let arrivals = fetch(store, registry, &found.manifest, progress);
+    let arrivals = fetch(store, registry, &found.manifest, progress)?;
     let layers = found.manifest.layers.iter().zip(&found.config.rootfs.diff_ids);
     for ((layer, diff_id), arrival) in layers.zip(arrivals) {
         arrival.recv().map_err(|_| Error::new("a download has died"))??;
@@ -261,7 +279,7 @@ fn fetch(
     registry: &Arc<Registry>,
     manifest: &Manifest,
     progress: &Arc<Progress>,
-) -> Vec<Receiver<Result<(), Error>>> {
+) -> Result<Vec<Receiver<Result<(), Error>>>, Error> {
     let (senders, receivers): (Vec<_>, Vec<_>) = manifest.layers.iter().map(|_| channel()).unzip();
     let layers = Arc::new(manifest.layers.clone());
     let (next, senders) = (Arc::new(AtomicUsize::new(0)), Arc::new(senders));
@@ -269,7 +287,7 @@ fn fetch(
         let (store, registry, progress) = (store.clone(), registry.clone(), progress.clone());
         let (layers, next, senders) = (layers.clone(), next.clone(), senders.clone());
         // It may outlive an error: then it ends with the process.
-        thread::spawn(move || {
+        let thread = thread::Builder::new().spawn(move || {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(layer) = layers.get(index) else { return };
@@ -283,6 +301,7 @@ fn fetch(
                 let _ = senders[index].send(fetched.map(drop));
             }
         });
+        thread.explain("start a thread")?;
     }
-    receivers
+    Ok(receivers)
 }

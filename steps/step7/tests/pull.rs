@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -23,6 +23,8 @@ struct Shelf {
     asked: Vec<String>,
     /// Bytes of a blob after which the connection waits for a while, to be interrupted.
     stop_at: Option<usize>,
+    /// The answer to a request with a Range.
+    to_range: Option<&'static str>,
 }
 
 struct Registry {
@@ -120,6 +122,11 @@ impl Registry {
         assert_eq!(String::from_utf8_lossy(&output.stdout), "");
         let complaint = String::from_utf8(output.stderr).unwrap();
         assert_eq!(complaint.lines().count(), 1, "{complaint}");
+        let name = format!("127.0.0.1:{}/test", self.port);
+        assert!(
+            complaint.starts_with("step7: cannot ") && complaint.contains(&name),
+            "{complaint}"
+        );
         assert_eq!(self.entries("rootfs"), Vec::<String>::new());
         complaint
     }
@@ -172,11 +179,16 @@ fn serve(stream: TcpStream, shelf: &Mutex<Shelf>) {
         let mut words = request.split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let name = path.trim_start_matches("/v2/test/").to_string();
-        let (found, stop_at) = {
+        let (found, stop_at, to_range) = {
             let mut shelf = shelf.lock().unwrap();
             shelf.asked.push(format!("{method} {name} from {}", range.unwrap_or(0)));
-            (shelf.things.get(&name).cloned(), shelf.stop_at.filter(|_| name.starts_with("blobs/")))
+            let stop_at = shelf.stop_at.filter(|_| name.starts_with("blobs/"));
+            (shelf.things.get(&name).cloned(), stop_at, shelf.to_range.filter(|_| range.is_some()))
         };
+        if let Some(status) = to_range {
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            continue;
+        }
         let Some((kind, bytes)) = found else {
             let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
             continue;
@@ -321,9 +333,8 @@ fn a_blob_that_an_earlier_pull_left_is_measured_too() {
     assert_eq!(fs::read(&left).unwrap(), whole);
 }
 
-#[test]
-fn a_killed_pull_is_completed_by_the_next() {
-    let registry = Registry::open();
+/// Pulls until 60,000 bytes of the layer are there, and is killed.
+fn cut_off(registry: &Registry) {
     registry.shelf.lock().unwrap().stop_at = Some(60_000);
     let mut pull = registry.command().spawn().unwrap();
     let partial = registry.home.join("partial").join(Digest::of(&layer()).hex());
@@ -337,9 +348,81 @@ fn a_killed_pull_is_completed_by_the_next() {
     pull.wait().unwrap();
     assert_eq!(size(&partial), 60_000);
     registry.shelf.lock().unwrap().stop_at = None;
+}
+
+#[test]
+fn a_killed_pull_is_completed_by_the_next() {
+    let registry = Registry::open();
+    cut_off(&registry);
     let rootfs = registry.pulled();
     assert_eq!(size(&rootfs.join("hello")), 100_000);
     assert_eq!(registry.asked("from 60000"), 1);
+}
+
+#[test]
+fn a_refused_resume_is_not_final() {
+    for status in ["416 Range Not Satisfiable", "400 Bad Request", "403 Forbidden"] {
+        let registry = Registry::open();
+        cut_off(&registry);
+        registry.shelf.lock().unwrap().to_range = Some(status);
+        let rootfs = registry.pulled();
+        assert_eq!(size(&rootfs.join("hello")), 100_000);
+        assert_eq!(registry.asked("from 60000"), 1);
+        assert_eq!(registry.asked(&format!("GET blobs/{} from 0", Digest::of(&layer()))), 2);
+    }
+}
+
+#[test]
+fn an_error_of_any_kind_names_the_image() {
+    let registry = Registry::open();
+    let put = |name: &str, bytes: &[u8]| {
+        let mut shelf = registry.shelf.lock().unwrap();
+        shelf.things.insert(name.into(), (OCI_MANIFEST.into(), bytes.into()));
+    };
+    put("manifests/latest", b"{}");
+    assert!(registry.refused().contains("manifest"));
+    put("manifests/latest", b"<html>");
+    assert!(registry.refused().contains("web page"));
+    registry.shelf.lock().unwrap().things.clear();
+    assert!(registry.refused().contains("no such image"));
+    registry.offer(&layer(), &Digest::of(b"another"));
+    assert!(registry.refused().contains("instead of"));
+    // It is no archive.
+    registry.offer(&[b'x'; 1024], &Digest::of(&[b'x'; 1024]));
+    registry.refused();
+}
+
+/// The file to which nothing can be written: no space.
+fn full() -> Stdio {
+    fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into()
+}
+
+#[test]
+fn output_that_nobody_takes_is_no_reason_to_panic() {
+    let registry = Registry::open();
+    let child = registry.command().stdout(full()).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("standard output: No space left"), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    // What it says on the way is not what it is asked for.
+    for image in ["test", "none"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_step7"));
+        let image = format!("127.0.0.1:{}/{image}", registry.port);
+        command.env("SLIPWAY_HOME", registry.home.join(&image)).stderr(full());
+        let status = command.args(["pull", &image]).stdout(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(if image.ends_with("test") { 0 } else { 125 }));
+    }
+    // Closed, as by a daemon.
+    for ends in [">&-", "2>&-", ">&- 2>&- <&-"] {
+        let mut command = Command::new("sh");
+        let script = format!("exec \"$0\" pull 127.0.0.1:{}/test {ends}", registry.port);
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_step7")]);
+        let home = registry.home.join(ends);
+        let output = command.env("SLIPWAY_HOME", home).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{ends}: {output:?}");
+    }
 }
 
 #[test]
@@ -358,9 +441,8 @@ fn a_wrong_beginning_of_the_right_length_is_fetched_anew() {
 #[test]
 fn two_pulls_share_the_work() {
     let registry = Registry::open();
-    let all: Vec<_> = (0..4)
-        .map(|_| registry.command().stdout(std::process::Stdio::null()).spawn().unwrap())
-        .collect();
+    let all: Vec<_> =
+        (0..4).map(|_| registry.command().stdout(Stdio::null()).spawn().unwrap()).collect();
     for mut pull in all {
         assert!(pull.wait().unwrap().success());
     }
