@@ -5,6 +5,8 @@
 mod answers;
 #[path = "registry/blobs.rs"]
 mod blobs;
+#[path = "registry/challenges.rs"]
+mod challenges;
 #[path = "registry/secrets.rs"]
 mod secrets;
 #[path = "registry/server.rs"]

@@ -1,7 +1,9 @@
 //! What a registry wants to see before it answers: the WWW-Authenticate header (RFC 9110, 11.6.1).
 
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+
 /// One way to show who one is.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Challenge {
     /// In lower case: `bearer`, `basic`.
     pub scheme: String,
@@ -14,6 +16,28 @@ impl Challenge {
         let (_, value) = self.parameters.iter().find(|(other, _)| other == name)?;
         Some(value)
     }
+
+    /// Whether we can do what it asks for.
+    pub fn is_known(&self) -> bool {
+        matches!(self.scheme.as_str(), "bearer" | "basic")
+    }
+
+    /// The same without a parameter.
+    pub fn without(mut self, name: &str) -> Challenge {
+        self.parameters.retain(|(other, _)| other != name);
+        self
+    }
+}
+
+/// All challenges of an answer.
+pub fn of(headers: &HeaderMap) -> Vec<Challenge> {
+    let values = headers.get_all(WWW_AUTHENTICATE).iter();
+    let text = |bytes: &[u8]| match str::from_utf8(bytes) {
+        Ok(text) => text.to_string(),
+        // What HTTP had before UTF-8 was Latin-1: each byte is a letter.
+        Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
+    };
+    values.flat_map(|value| parse(&text(value.as_bytes()))).collect()
 }
 
 /// Reads a header that holds one challenge or several, with commas between them and between their

@@ -16,7 +16,7 @@ mod token;
 mod transport;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
@@ -24,6 +24,7 @@ use shared::Error;
 
 pub use self::blob::Blob;
 use self::body::Break;
+use self::challenge::Challenge;
 use self::failure::Failure;
 use self::refusal::{is_web_page, media_type, refusal};
 pub use self::retry::Patience;
@@ -67,6 +68,8 @@ pub struct Registry {
     home: Mutex<Home>,
     transport: Transport,
     authority: Authority,
+    /// What it wants to see at /v2/, once that was asked.
+    at_base: OnceLock<Vec<Challenge>>,
 }
 
 #[derive(Clone)]
@@ -106,6 +109,7 @@ impl Registry {
             home: Mutex::new(Home { url, is_certain }),
             transport,
             authority: Authority::new(registry, repository, access.login, access.login_files),
+            at_base: OnceLock::new(),
         })
     }
 
@@ -247,12 +251,12 @@ impl Registry {
         let used = self.authority.header();
         request.headers.extend(used.clone().map(|header| (AUTHORIZATION, header)));
         let mut answer = self.transport.send(&request)?;
-        if answer.status != StatusCode::UNAUTHORIZED || !answer.is_from_home {
+        let Some(challenges) = self.challenges(home, &answer, used.is_some()) else {
             return Ok(answer);
-        }
+        };
         // Read to its end, this answer leaves a connection for the next.
         let reason = refusal(&mut answer);
-        self.authority.meet(&self.transport, &answer.headers, used.as_ref())?;
+        self.authority.meet(&self.transport, &challenges, used.as_ref())?;
         request.headers.remove(AUTHORIZATION);
         request.headers.extend(self.authority.header().map(|header| (AUTHORIZATION, header)));
         let answer = self.transport.send(&request)?;
@@ -260,6 +264,39 @@ impl Registry {
             true => Err(self.authority.refused(Some(reason))),
             false => Ok(answer),
         }
+    }
+
+    /// What the registry wants to see before it answers otherwise. None: this is its answer.
+    fn challenges(&self, home: &Url, answer: &Answer, is_known: bool) -> Option<Vec<Challenge>> {
+        let is_challenge = answer.status == StatusCode::UNAUTHORIZED;
+        // To those it does not know a registry may say that there is nothing.
+        let may_hide = matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
+        if !answer.is_from_home || !(is_challenge || may_hide && !is_known) {
+            return None;
+        }
+        let challenges = challenge::of(&answer.headers);
+        if challenges.iter().any(Challenge::is_known) {
+            return Some(challenges);
+        }
+        let at_base = self.at_base.get_or_init(|| self.ask_base(home));
+        (is_challenge || !at_base.is_empty()).then(|| at_base.clone())
+    }
+
+    /// The challenges at /v2/, where some registries have their only ones (OCI distribution
+    /// specification, "Determining Support").
+    fn ask_base(&self, home: &Url) -> Vec<Challenge> {
+        let mut url = home.clone();
+        url.set_path("/v2/");
+        let headers = HeaderMap::new();
+        let request = Request { method: Method::GET, url, headers, body: None, is_first: true };
+        // Whatever goes wrong here: the answer to tell of is the one that we have.
+        let Ok(answer) = self.transport.send(&request) else { return Vec::new() };
+        if answer.status != StatusCode::UNAUTHORIZED || !answer.is_from_home {
+            return Vec::new();
+        }
+        let known = challenge::of(&answer.headers).into_iter().filter(Challenge::is_known);
+        // A scope that stands there is not this repository's.
+        known.map(|challenge| challenge.without("scope")).collect()
     }
 
     /// The error for a status that is not the one hoped for.

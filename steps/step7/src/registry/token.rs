@@ -6,11 +6,11 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
-use super::challenge::{self, Challenge};
+use super::challenge::Challenge;
 use super::credentials::{self, Login};
 use super::failure::Failure;
 use super::refusal::refusal;
@@ -60,11 +60,11 @@ impl Authority {
         self.header.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Meets the challenges of an answer with status 401 to a request that had the header `used`.
+    /// Meets the challenges that came of a request that had the header `used`.
     pub fn meet(
         &self,
         transport: &Transport,
-        headers: &HeaderMap,
+        challenges: &[Challenge],
         used: Option<&HeaderValue>,
     ) -> Result<(), Failure> {
         // One thread asks for a token, the others wait for it here.
@@ -72,12 +72,6 @@ impl Authority {
         if header.as_ref() != used {
             return Ok(());
         }
-        let challenges: Vec<Challenge> = headers
-            .get_all(WWW_AUTHENTICATE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(challenge::parse)
-            .collect();
         let find = |scheme| challenges.iter().find(|challenge| challenge.scheme == scheme);
         let mut new = match (find("bearer"), find("basic")) {
             (Some(challenge), _) => {
@@ -135,7 +129,9 @@ impl Authority {
         })?;
         let mut query = Vec::new();
         query.extend(challenge.get("service").map(|service| ("service", service)));
-        let scopes = challenge.get("scope").into_iter().flat_map(|scopes| scopes.split(' '));
+        let own = format!("repository:{}:pull", self.repository);
+        let scopes = challenge.get("scope").filter(|scopes| !scopes.trim().is_empty());
+        let scopes = scopes.unwrap_or(&own).split_whitespace();
         query.extend(scopes.map(|scope| ("scope", scope)));
         let mut headers = HeaderMap::new();
         let mut body = None;

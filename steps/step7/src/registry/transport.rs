@@ -34,6 +34,8 @@ pub struct Transport {
     pub note: Note,
     /// Whether plain HTTP may leave this machine.
     plain_http: bool,
+    /// Whether the registry is on this machine.
+    is_local: bool,
 }
 
 pub struct Request {
@@ -75,7 +77,8 @@ impl Transport {
             .connect_timeout(patience.connect)
             .timeout(patience.silence)
             .tls_backend_preconfigured(tls(&note));
-        if is_loopback(home) {
+        let is_local = is_loopback(home);
+        if is_local {
             // What HTTPS_PROXY says is not meant for this machine.
             client = client.no_proxy();
         }
@@ -83,7 +86,7 @@ impl Transport {
             .build()
             .map_err(|error| Error::new(format!("cannot set up HTTP: {}", Failure::of(&error))))?;
         let client = ManuallyDrop::new(client);
-        Ok(Transport { client, patience, note, plain_http })
+        Ok(Transport { client, patience, note, plain_http, is_local })
     }
 
     /// Sends a request and follows redirects. Another server than the first never sees the
@@ -129,8 +132,13 @@ impl Transport {
         Err(Failure::other(format!("{} leads round and round", host(&request.url))))
     }
 
-    /// Plain HTTP is for this machine, or for who asked for it.
+    /// Plain HTTP is for this machine, or for who asked for it. And this machine is for its own
+    /// registries: what listens here may trust whoever can reach it.
     pub fn require_safe(&self, url: &Url) -> Result<(), Failure> {
+        if is_loopback(url) && !self.is_local {
+            let cause = "is this machine, where no registry elsewhere may lead us";
+            return Err(Failure::other(format!("{} {cause}", host(url))));
+        }
         match url.scheme() {
             "https" => Ok(()),
             "http" if self.plain_http || is_loopback(url) => Ok(()),
@@ -191,8 +199,14 @@ fn tls(note: &Note) -> ClientConfig {
 /// Whether a URL names this machine itself: what is sent there cannot be overheard.
 pub fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        let address = address.to_canonical();
+        // Linux takes 0.0.0.0 for itself.
+        return address.is_loopback() || address.is_unspecified();
+    }
+    // RFC 6761, 6.3.
+    let host = host.trim_end_matches('.');
+    host == "localhost" || host.ends_with(".localhost")
 }
 
 /// The part of a URL to show: what comes after it may hold secrets.
@@ -211,8 +225,37 @@ mod tests {
         for host in ["localhost", "LocalHost:1", "127.0.0.1", "127.9.9.9:80", "[::1]", "[::1]:80"] {
             assert!(is_loopback(host), "{host}");
         }
+        // As it can be written, too.
+        for host in
+            ["localhost.", "a.localhost", "0.0.0.0:5", "[::]", "[::ffff:127.0.0.1]", "127.1"]
+        {
+            assert!(is_loopback(host), "{host}");
+        }
         for host in ["docker.io", "128.0.0.1", "[::2]:80", "localhost.org", "127.0.0.1.org", "x"] {
             assert!(!is_loopback(host), "{host}");
+        }
+        for host in ["[::ffff:8.8.8.8]", "notlocalhost", "1.0.0.0"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_for_its_own_registries() {
+        let is_safe = |home: &str, plain_http, url: &str| {
+            let home = Url::parse(home).unwrap();
+            let note = Box::new(|_: &str| ());
+            let transport = Transport::new(&home, plain_http, Patience::default(), note).unwrap();
+            transport.require_safe(&Url::parse(url).unwrap()).is_ok()
+        };
+        for home in ["https://registry.example/", "https://10.0.0.1:5000/"] {
+            for url in ["http://127.0.0.1:8080/token", "https://localhost/", "http://[::1]:1/"] {
+                assert!(!is_safe(home, false, url), "{home} {url}");
+                assert!(!is_safe(home, true, url), "{home} {url}");
+                assert!(is_safe("http://127.0.0.1:5000/", false, url), "{url}");
+            }
+            assert!(is_safe(home, false, "https://auth.example/token"));
+            assert!(!is_safe(home, false, "http://auth.example/token"));
+            assert!(is_safe(home, true, "http://auth.example/token"));
         }
     }
 }

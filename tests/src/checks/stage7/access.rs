@@ -22,7 +22,7 @@ promises! { stage 7:
     token_for_all by one "a token is asked for as the registry says: realm, service, scope"
     token_for_some by one "with the login, where the token server wants one; without: refused"
     unknown_authority by one "a certificate of an unknown authority: refused, and the cure"
-    plain_http by one "plain HTTP is for this machine, and for --plain-http"
+    plain_http by one "plain HTTP is for this machine, and for --plain-http; none elsewhere leads to it"
     led_elsewhere by one "led to another server, it keeps its login to itself"
     busy_registry by one "a registry that is busy is asked again, no sooner than it says"
     broken_connections by one "after a broken connection only what is missing is asked for"
@@ -162,7 +162,14 @@ fn plain_http(engine: &Engine) -> Verdict {
         home.refuses(&[&shelf.name()], &[&shelf.address(), "--plain-http"])?;
         let spoken = shelf.contents().log.join("; ");
         require(spoken.is_empty(), "pull", "no request over HTTP", spoken)?;
-        arrives(&home, home.pull(&["--plain-http", &shelf.name()]), b"", "plain")
+        arrives(&home, home.pull(&["--plain-http", &shelf.name()]), b"", "plain")?;
+        // What listens on this machine's own addresses is no token server of another's.
+        let inside = Shelf::at("127.0.0.1")?;
+        let realm = format!("Bearer realm=\"http://{}/token\"", inside.address());
+        shelf.contents().challenge = Some(realm);
+        home.refuses(&["--plain-http", &shelf.name()], &[&inside.address(), "this machine"])?;
+        let spoken = inside.contents().log.join("; ");
+        require(spoken.is_empty(), "pull", "no request to this machine", spoken)
     })
 }
 

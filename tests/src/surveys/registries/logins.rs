@@ -38,7 +38,7 @@ fn refuses(head: &'static str) -> Result<Registry, Failure> {
 }
 
 pub fn cases() -> Vec<Case> {
-    [tokens(), others(), certificates()].into_iter().flatten().collect()
+    [tokens(), hidden(), others(), certificates()].into_iter().flatten().collect()
 }
 
 fn case(
@@ -154,6 +154,64 @@ fn tokens() -> Vec<Case> {
             Ok(Registry::of(&Liar::start(move |request, stream| {
                 answer(request, stream, &head, b"")
             })?))
+        }),
+    ]
+}
+
+/// A registry that answers `hidden` to strangers, and says only at /v2/ what it wants. It must be
+/// shown this in the end.
+fn hides(
+    hidden: &'static str,
+    challenge: impl Fn() -> io::Result<String>,
+    shown: &'static str,
+) -> Result<Registry, Failure> {
+    let base = format!("401 Unauthorized\r\nWWW-Authenticate: {}", challenge()?);
+    let liar = Liar::start(move |request, stream| match request.header("authorization") {
+        seen if seen.starts_with(shown) => honest(&small(), request, stream),
+        _ if request.path == "/v2/" => answer(request, stream, &base, b""),
+        _ => answer(request, stream, hidden, b""),
+    })?;
+    let seen = liar.clone();
+    Ok(Registry::of(&liar).then(move || {
+        let log = seen.log();
+        let asked = log.iter().filter(|line| line.starts_with("GET /v2/ ")).count();
+        require(asked == 1, "pull", "/v2/ is asked once, by a stranger", log.join("; "))
+    }))
+}
+
+/// A challenge with a token server that must be asked for this repository.
+fn for_a_token() -> io::Result<String> {
+    let tokens = Liar::start(|request, stream| {
+        match request.path.contains("scope=repository%3Atest%3Apull") {
+            true => answer(request, stream, "200 OK", br#"{"token":"x"}"#),
+            false => answer(request, stream, "403 Forbidden", b""),
+        }
+    })?;
+    Ok(format!("Bearer realm=\"http://{}/token\",service=\"für alle\"", tokens.address))
+}
+
+fn hidden() -> Vec<Case> {
+    let with_login = |case: Case| Case { has_login: true, ..case };
+    vec![
+        with_login(case(
+            "it says 404 to strangers, and at `/v2/` that it wants a login",
+            None,
+            || hides("404 Not Found", || Ok("Basic realm=x".into()), "Basic "),
+        )),
+        case("it says 403 to strangers, and at `/v2/` where a token is", None, || {
+            hides("403 Forbidden", for_a_token, "Bearer x")
+        }),
+        case("it says 401 and no more, and at `/v2/` where a token is", None, || {
+            hides("401 Unauthorized", for_a_token, "Bearer x")
+        }),
+        case("its challenge names no scope, and has a letter outside ASCII", None, || {
+            let challenge = for_a_token()?;
+            let head = format!("401 Unauthorized\r\nWWW-Authenticate: {challenge}");
+            let liar = Liar::start(move |request, stream| match request.header("authorization") {
+                "Bearer x" => honest(&small(), request, stream),
+                _ => answer(request, stream, &head, b""),
+            })?;
+            Ok(Registry::of(&liar))
         }),
     ]
 }
