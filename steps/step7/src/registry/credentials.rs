@@ -1,22 +1,21 @@
 //! Where `docker login` and `podman login` leave what they were told.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::env;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::helper::ask;
 use crate::manifest::shown;
 
-/// Bytes of a file or of a helper's answer.
+/// Bytes of a file.
 const LIMIT: u64 = 1 << 20;
 
 /// Docker Hub's entry is older than its name.
@@ -30,17 +29,20 @@ pub enum Login {
     },
     /// What the token server gave at a login with a browser (OAuth 2's refresh token).
     IdentityToken(String),
+    /// A token for the registry itself.
+    RegistryToken(String),
 }
 
-/// Docker's config.json and podman's auth.json, as far as they matter here.
+/// Docker's config.json and podman's auth.json, as far as they matter here. (Go, in which both are
+/// written, reads names in any case: here they are in lower case.)
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Config {
-    auths: HashMap<String, Entry>,
+#[serde(default)]
+pub struct Config {
+    auths: BTreeMap<String, Entry>,
     /// For a registry: the helper that knows its credentials.
-    cred_helpers: HashMap<String, String>,
+    credhelpers: BTreeMap<String, String>,
     /// The helper for all others.
-    creds_store: String,
+    credsstore: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -48,14 +50,11 @@ struct Config {
 struct Entry {
     /// `user:password` in base64.
     auth: String,
-    identitytoken: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
+    /// The same in plain text, where there is no `auth`.
     username: String,
-    secret: String,
+    password: String,
+    identitytoken: String,
+    registrytoken: String,
 }
 
 /// The files, in the order in which they are asked.
@@ -77,10 +76,12 @@ pub fn find(
     note: &dyn Fn(&str),
 ) -> Option<Login> {
     for path in files {
-        match read(path).and_then(|config| config.find(registry, repository, time)) {
+        let note = |cause: &str| note(&format!("no login from {path:?}: {cause}"));
+        let found = read(path).map(|config| config.find(registry, repository, time, &note));
+        match found {
             Ok(None) => (),
             Ok(login) => return login,
-            Err(error) => note(&format!("no login from {path:?}: {error}")),
+            Err(cause) => note(&cause),
         }
     }
     None
@@ -90,109 +91,130 @@ pub fn find(
 fn read(path: &Path) -> Result<Config, String> {
     let mut text = Vec::new();
     match File::open(path).and_then(|file| file.take(LIMIT).read_to_end(&mut text)) {
-        Ok(_) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
+        Ok(_) => parse(&text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Config::default()),
         Err(error) => Err(error.to_string()),
     }
 }
 
+pub fn parse(text: &[u8]) -> Result<Config, String> {
+    let file: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let mut file = as_go_reads(file);
+    for name in ["auths", "credhelpers"] {
+        if let Some(entries) = file.get_mut(name).and_then(Value::as_object_mut) {
+            entries.retain(|_, entry| !entry.is_null());
+        }
+    }
+    if let Some(entries) = file.get_mut("auths").and_then(Value::as_object_mut) {
+        for entry in entries.values_mut() {
+            *entry = as_go_reads(entry.take());
+        }
+    }
+    plain(file)
+}
+
+/// An object with its names in lower case, and without what is null: to Go that says nothing.
+pub fn as_go_reads(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, member)| !member.is_null())
+            .map(|(name, member)| (name.to_ascii_lowercase(), member))
+            .collect(),
+        Value::Null => Value::Object(Default::default()),
+        other => other,
+    }
+}
+
+/// What serde would say of a wrong type has the value in it, and that may be a password.
+pub fn plain<T: for<'a> Deserialize<'a>>(value: Value) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|_| "it has a number or a list in place of a text".into())
+}
+
 impl Config {
-    fn find(
+    pub fn find(
         &self,
         registry: &str,
         repository: &str,
         time: Duration,
-    ) -> Result<Option<Login>, String> {
+        note: &dyn Fn(&str),
+    ) -> Option<Login> {
         let server = if registry == "docker.io" { DOCKER_HUB } else { registry };
-        let helper = self.cred_helpers.get(server).or_else(|| self.cred_helpers.get(registry));
-        let helper = helper.unwrap_or(&self.creds_store);
-        if !helper.is_empty()
-            && let Some(login) = ask(helper, server, time)?
-        {
-            return Ok(Some(login));
+        let helper = self.credhelpers.get(server).or_else(|| self.credhelpers.get(registry));
+        let helper = helper.unwrap_or(&self.credsstore);
+        if !helper.is_empty() {
+            match ask(helper, server, time) {
+                Ok(None) => (),
+                Ok(login) => return login,
+                Err(cause) => note(&cause),
+            }
         }
+        for (name, entry) in self.entries(registry, repository) {
+            match entry.login() {
+                Ok(None) => (),
+                Ok(login) => return login,
+                Err(cause) => note(&format!("{}: {cause}", shown(name))),
+            }
+        }
+        None
+    }
+
+    /// The entries for a repository, the best first.
+    fn entries(&self, registry: &str, repository: &str) -> Vec<(&String, &Entry)> {
+        let mut found = Vec::new();
         // Podman's entries may be for a part of a registry: the longest that fits is the one.
         let mut name = format!("{registry}/{repository}");
         loop {
-            let names = [name.as_str(), &format!("https://{name}"), &format!("http://{name}")];
-            if let Some(login) = names.iter().find_map(|name| self.auths.get(*name)?.login()) {
-                return Ok(Some(login));
-            }
+            found.extend(self.auths.get_key_value(&name));
             let Some(slash) = name.rfind('/') else { break };
             name.truncate(slash);
         }
-        // Docker's older entries are addresses of the registry's interface.
-        let endings = ["/", "/v1", "/v1/", "/v2", "/v2/"];
-        let old =
-            endings.iter().map(|ending| self.auths.get(&format!("https://{registry}{ending}")));
-        let hub = self.auths.get(DOCKER_HUB).filter(|_| registry == "docker.io");
-        Ok(old.flatten().chain(hub).find_map(Entry::login))
+        // Docker's older entries are addresses: they count for their host.
+        for (name, entry) in &self.auths {
+            let address = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://"));
+            let host = address.unwrap_or_default().split('/').next().unwrap_or_default();
+            let is_hub = host == "index.docker.io" || name == "index.docker.io";
+            if host == registry || registry == "docker.io" && is_hub {
+                found.push((name, entry));
+            }
+        }
+        found
     }
 }
 
 impl Entry {
-    fn login(&self) -> Option<Login> {
+    fn login(&self) -> Result<Option<Login>, String> {
         if !self.identitytoken.is_empty() {
-            return Some(Login::IdentityToken(self.identitytoken.clone()));
+            return Ok(Some(Login::IdentityToken(self.identitytoken.clone())));
         }
-        let text = String::from_utf8(BASE64_STANDARD.decode(self.auth.trim()).ok()?).ok()?;
-        let (user, password) = text.split_once(':')?;
-        let password = password.trim_end_matches('\0');
-        Some(Login::Password { user: user.to_string(), password: password.to_string() })
+        if !self.registrytoken.is_empty() {
+            return Ok(Some(Login::RegistryToken(self.registrytoken.clone())));
+        }
+        let auth = self.auth.trim();
+        if auth.is_empty() {
+            return Ok(Login::of(&self.username, &self.password));
+        }
+        let wrong = || "its auth is not USER:PASSWORD in base64".to_string();
+        let text = BASE64_STANDARD.decode(auth).map_err(|_| wrong())?;
+        let text = String::from_utf8(text).map_err(|_| wrong())?;
+        let (user, password) = text.split_once(':').ok_or_else(wrong)?;
+        Login::of(user, password.trim_end_matches('\0')).map(Some).ok_or_else(wrong)
     }
 }
 
-/// Asks the program docker-credential-NAME, as Docker does: the server on its standard input, JSON
-/// from its standard output.
-fn ask(name: &str, server: &str, time: Duration) -> Result<Option<Login>, String> {
-    let program = format!("docker-credential-{name}");
-    if name.contains('/') {
-        return Err(format!("{} is no name of a program", shown(&program)));
+impl Login {
+    /// Without a user it is none.
+    pub fn of(user: &str, password: &str) -> Option<Login> {
+        let (user, password) = (user.to_string(), password.to_string());
+        (!user.is_empty()).then_some(Login::Password { user, password })
     }
-    let mut child = Command::new(&program)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("cannot run {program}: {error}"))?;
-    // One that does not read its input has another way to say what is wrong.
-    let _ = child.stdin.take().expect("a pipe").write_all(server.as_bytes());
-    let output = child.stdout.take().expect("a pipe");
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut text = Vec::new();
-        let _ = output.take(LIMIT).read_to_end(&mut text);
-        let _ = sender.send(text);
-    });
-    let text = receiver.recv_timeout(time);
-    // It has said all, or is too late, or does not end.
-    let is_late = text.is_err();
-    if is_late {
-        let _ = child.kill();
-    }
-    let status = child.wait().map_err(|error| error.to_string())?;
-    let text = match text {
-        Ok(text) => text,
-        Err(_) => return Err(format!("{program} does not answer")),
-    };
-    if !status.success() {
-        let text = String::from_utf8_lossy(&text);
-        return match text.trim() {
-            "credentials not found in native keychain" => Ok(None),
-            text => Err(format!("{program} says {}", shown(text))),
-        };
-    }
-    let answer: Answer =
-        serde_json::from_slice(&text).map_err(|error| format!("{program}: {error}"))?;
-    Ok(Some(match answer.username.as_str() {
-        "<token>" => Login::IdentityToken(answer.secret),
-        _ => Login::Password { user: answer.username, password: answer.secret },
-    }))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::fs;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -202,8 +224,7 @@ mod tests {
     }
 
     fn look_up(json: &str, registry: &str, repository: &str) -> Option<Login> {
-        let config: Config = serde_json::from_str(json).unwrap();
-        config.find(registry, repository, SECOND).unwrap()
+        parse(json.as_bytes()).unwrap().find(registry, repository, SECOND, &|_| ())
     }
 
     #[test]
@@ -229,14 +250,84 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_read_as_docker_reads_it() {
+        let entry = |json: &str| look_up(&format!(r#"{{"auths":{{"a.b":{json}}}}}"#), "a.b", "x");
+        assert_eq!(entry(r#"{"username":"u","password":"p"}"#), password("u", "p"));
+        assert_eq!(entry(r#"{"username":"u","password":"p","auth":""}"#), password("u", "p"));
+        assert_eq!(entry(r#"{"username":"u","password":"p","auth":null}"#), password("u", "p"));
+        assert_eq!(entry(r#"{"username":"u"}"#), password("u", ""));
+        // `auth` counts more.
+        assert_eq!(entry(r#"{"username":"u","password":"p","auth":"YTpw"}"#), password("a", "p"));
+        assert_eq!(
+            entry(r#"{"auth":"YTpw","email":null,"identitytoken":null}"#),
+            password("a", "p")
+        );
+        assert_eq!(entry(r#"{"Auth":"YTpw"}"#), password("a", "p"));
+        assert_eq!(entry(r#"{"auth":" YTpw\n"}"#), password("a", "p"));
+        let identity = Some(Login::IdentityToken("T".to_string()));
+        assert_eq!(entry(r#"{"username":"u","password":"","identitytoken":"T"}"#), identity);
+        let token = Some(Login::RegistryToken("T".to_string()));
+        assert_eq!(entry(r#"{"registrytoken":"T"}"#), token);
+        for none in ["null", "{}", r#"{"auth":null}"#, r#"{"password":"p"}"#] {
+            assert_eq!(entry(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn null_is_as_if_nothing_was_said() {
+        for name in ["auths", "credHelpers", "credsStore", "HttpHeaders", "x"] {
+            let json = format!(r#"{{"auths":{{"a.b":{{"auth":"YTpw"}}}},"{name}":null}}"#);
+            let expected = if name == "auths" { None } else { password("a", "p") };
+            assert_eq!(look_up(&json, "a.b", "x"), expected, "{name}");
+        }
+        let json = r#"{"auths":{"c":null,"a.b":{"auth":"YTpw"}},"credHelpers":{"a.b":null}}"#;
+        assert_eq!(look_up(json, "a.b", "x"), password("a", "p"));
+        assert_eq!(look_up("null", "a.b", "x"), None);
+    }
+
+    #[test]
+    fn an_address_stands_for_its_host() {
+        for key in ["https://a.b", "http://a.b/", "https://a.b/v1/", "https://a.b/any/way?x"] {
+            let json = format!(r#"{{"auths":{{"{key}":{{"auth":"YTpw"}}}}}}"#);
+            assert_eq!(look_up(&json, "a.b", "x"), password("a", "p"), "{key}");
+            assert_eq!(look_up(&json, "a.b.c", "x"), None, "{key}");
+        }
+        for key in ["docker.io", "index.docker.io", "https://index.docker.io/v1/"] {
+            let json = format!(r#"{{"auths":{{"{key}":{{"auth":"YTpw"}}}}}}"#);
+            assert_eq!(look_up(&json, "docker.io", "library/x"), password("a", "p"), "{key}");
+        }
+        // Docker Desktop's own are empty: another holds the login.
+        let json =
+            r#"{"auths":{"https://a.b/v1/access-token":{},"https://a.b/v1/":{"auth":"YTpw"}}}"#;
+        assert_eq!(look_up(json, "a.b", "x"), password("a", "p"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_hides_nothing_else() {
+        let wrong = ["%%", "YQ==", "OnA=", "/w=="];
+        for auth in wrong {
+            let json =
+                format!(r#"{{"auths":{{"a.b":{{"auth":"{auth}"}},"c.d":{{"auth":"YTpw"}}}}}}"#);
+            let notes = RefCell::new(Vec::new());
+            let config = parse(json.as_bytes()).unwrap();
+            let note = |text: &str| notes.borrow_mut().push(text.to_string());
+            assert_eq!(config.find("a.b", "x", SECOND, &note), None, "{auth}");
+            let told = notes.borrow().join(" ");
+            assert!(told.contains("a.b") && !told.contains(auth), "{told}");
+            assert_eq!(config.find("c.d", "x", SECOND, &note), password("a", "p"));
+            assert_eq!(notes.borrow().len(), 1);
+        }
+    }
+
+    #[test]
     fn a_file_may_be_missing_or_wrong() {
         let place = env::temp_dir().join(format!("slipway-credentials-{}", std::process::id()));
-        std::fs::write(&place, "{").unwrap();
-        let notes = std::cell::RefCell::new(Vec::new());
+        fs::write(&place, "{").unwrap();
+        let notes = RefCell::new(Vec::new());
         let files = ["/no/such/file".into(), place.clone()];
         let login =
             find(&files, "a", "b", SECOND, &|note| notes.borrow_mut().push(note.to_string()));
-        std::fs::remove_file(&place).unwrap();
+        fs::remove_file(&place).unwrap();
         assert_eq!(login, None);
         let notes = notes.into_inner();
         assert_eq!(notes.len(), 1);

@@ -10,6 +10,7 @@ mod body;
 pub mod challenge;
 mod credentials;
 mod failure;
+mod helper;
 mod refusal;
 mod retry;
 mod token;

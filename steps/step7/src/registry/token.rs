@@ -103,7 +103,7 @@ impl Authority {
             Some(Some(Login::Password { user, .. })) => {
                 format!("{registry} refuses the user name or password of {}", shown(user))
             }
-            Some(Some(Login::IdentityToken(_))) => {
+            Some(Some(Login::IdentityToken(_) | Login::RegistryToken(_))) => {
                 format!("{registry} refuses the login that was kept for it")
             }
             _ => format!("{registry} wants a login, or has no such repository"),
@@ -123,6 +123,9 @@ impl Authority {
 
     /// Asks the token server that the challenge names.
     fn token(&self, transport: &Transport, challenge: &Challenge) -> Result<String, Failure> {
+        if let Some(Login::RegistryToken(token)) = self.login(transport) {
+            return Ok(token.clone());
+        }
         let realm = challenge.get("realm").unwrap_or_default();
         let mut url = Url::parse(realm).map_err(|error| {
             Failure::other(format!("the registry names the token server {}: {error}", shown(realm)))

@@ -56,6 +56,11 @@ fn login_from_file(engine: &Engine) -> Verdict {
     let name = guarded()?;
     home.refuses(&[&name], &["wants a login", "docker login", "--password-stdin"])?;
     with_auth(&home, Registry::guarded()?, PASSWORD)?;
+    arrives(&home, home.pull(&[&name]), b"", "guarded")?;
+    // As a person or another program may write it.
+    let entry = json!({ "username": USER, "password": PASSWORD, "auth": null });
+    let config = json!({ "credHelpers": null, "auths": { Registry::guarded()?: entry } });
+    home.make_file(".docker/config.json", 0o600, &config.to_string())?;
     arrives(&home, home.pull(&[&name]), b"", "guarded")
 }
 
@@ -70,9 +75,18 @@ fn login_from_helper(engine: &Engine) -> Verdict {
     home.make_file("bin/docker-credential-checks", 0o755, &helper)?;
     let config = json!({ "credHelpers": { registry: "checks" } });
     home.make_file(".docker/config.json", 0o600, &config.to_string())?;
-    let mut command = home.pull(&[&name]);
-    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
-    arrives(&home, command, b"", "guarded")
+    let asking = || {
+        let mut command = home.pull(&[&name]);
+        command.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
+        command
+    };
+    arrives(&home, asking(), b"", "guarded")?;
+    // One that fails does not hide what stands in the file.
+    home.make_file("bin/docker-credential-checks", 0o755, "#!/bin/sh\nexit 1\n")?;
+    let auth = BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let config = json!({ "credsStore": "checks", "auths": { registry: { "auth": auth } } });
+    home.make_file(".docker/config.json", 0o600, &config.to_string())?;
+    arrives(&home, asking(), b"", "guarded")
 }
 
 fn login_from_stdin(engine: &Engine) -> Verdict {
