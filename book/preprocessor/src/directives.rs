@@ -66,9 +66,9 @@ impl Directives {
                 out += &drawing::svg(&drawing.join("\n"), words.trim())?;
             } else if let Some(words) = line.strip_prefix(transcript::OPEN) {
                 let shown: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-                out += &match step.filter(|_| transcript::is_played(words)) {
-                    Some(step) => transcript::played(&shown, &self.recording(step))?,
-                    None => transcript::block(&shown),
+                out += &match transcript::is_played(words) {
+                    true => transcript::played(&shown, &self.recording(step))?,
+                    false => transcript::block(&shown),
                 };
             } else if let Some(directive) = directive(line) {
                 let more: Vec<&str> = iter::from_fn(|| {
@@ -91,9 +91,10 @@ impl Directives {
         Ok(out)
     }
 
-    /// Where the recording of a step is.
-    fn recording(&self, step: u8) -> PathBuf {
-        self.checkout.join(format!("book/recordings/step{step}.cast"))
+    /// Where the recording of a step is; without a step that of the introduction.
+    fn recording(&self, step: Option<u8>) -> PathBuf {
+        let name = step.map_or(transcript::INTRODUCTION.into(), |step| format!("step{step}"));
+        self.checkout.join("book/recordings").join(name).with_extension("cast")
     }
 
     /// `more` items stand in the same block.

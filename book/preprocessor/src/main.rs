@@ -10,10 +10,12 @@ mod figures;
 mod highlight;
 mod links;
 mod listing;
+mod picture;
 mod source_pages;
 mod table;
 mod transcript;
 
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -33,8 +35,12 @@ struct Options {
     #[arg(long)]
     check: bool,
 
-    /// Open it in a browser
+    /// Only make the README's moving picture anew, from the recording of the introduction's transcript
     #[arg(long, conflicts_with = "check")]
+    picture: bool,
+
+    /// Open it in a browser
+    #[arg(long, conflicts_with_all = ["check", "picture"])]
     open: bool,
 }
 
@@ -62,6 +68,10 @@ fn run(options: &Options) -> Result<ExitCode> {
         return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    picture(&checkout, options.picture)?;
+    if options.picture {
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut driver = MDBook::load(&book).context("load the book")?;
     let directives = Directives::new(sources.clone(), pages.clone(), checkout.clone());
     driver.with_preprocessor(directives);
@@ -75,4 +85,23 @@ fn run(options: &Options) -> Result<ExitCode> {
         println!("There is no browser here to open it with.");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Holds the README's moving picture to its recording, or makes it anew.
+fn picture(checkout: &Path, anew: bool) -> Result<()> {
+    let recording = checkout.join("book/recordings/introduction.cast");
+    let text = fs::read_to_string(&recording).with_context(|| format!("read {recording:?}"))?;
+    let (times, lines) = transcript::parse(&text)?;
+    let about = format!("What is typed, and what the terminal shows: {}", lines.join(" / "));
+    let svg = picture::svg(&about, &times, &lines)?;
+    let path = recording.with_extension("svg");
+    if anew {
+        return fs::write(&path, svg).with_context(|| format!("write {path:?}"));
+    }
+    ensure!(
+        fs::read_to_string(&path).is_ok_and(|old| old == svg),
+        "{} is not what its recording shows; `cargo run --bin book -- --picture` makes it anew",
+        path.display()
+    );
+    Ok(())
 }

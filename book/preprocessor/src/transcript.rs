@@ -17,18 +17,24 @@ pub fn is_played(words: &str) -> bool {
     words.split_whitespace().any(|word| word == "play")
 }
 
-/// There is one transcript that can be played for each step, as there is one recording, and none elsewhere.
+/// The page that shows what the last step can do.
+pub const INTRODUCTION: &str = "introduction";
+
+/// There is one transcript that can be played for each step and in the introduction, as there is one recording, and none
+/// elsewhere.
 pub fn one_a_step_is_played(pages: &Pages) -> Result<()> {
     let mut played = BTreeMap::new();
     for page in pages.iter() {
         let words = page.text.lines().filter_map(|line| line.strip_prefix(OPEN));
-        *played.entry(page.step()).or_insert(0) += words.filter(|words| is_played(words)).count();
-    }
-    for (step, count) in played {
-        let (place, wanted) = match step {
+        let (place, wanted) = match page.step() {
             Some(step) => (format!("of chapter {step}"), 1),
+            None if page.name == INTRODUCTION => ("of the introduction".into(), 1),
             None => ("outside of the steps' chapters".into(), 0),
         };
+        let count = words.filter(|words| is_played(words)).count();
+        *played.entry((place, wanted)).or_insert(0) += count;
+    }
+    for ((place, wanted), count) in played {
         ensure!(count == wanted, "{count} transcripts {place} say `play`, and {wanted} should");
     }
     Ok(())
@@ -65,7 +71,7 @@ pub fn played(lines: &[&str], recording: &Path) -> Result<String> {
 }
 
 /// The times and the lines of a recording: asciicast, version 2, with an event a line.
-fn parse(recording: &str) -> Result<(Vec<f64>, Vec<String>)> {
+pub fn parse(recording: &str) -> Result<(Vec<f64>, Vec<String>)> {
     let mut lines = recording.lines();
     let header: Value = serde_json::from_str(lines.next().unwrap_or_default())?;
     ensure!(header["version"] == 2, "it is no recording");
@@ -92,6 +98,7 @@ mod tests {
             (&[("step4", play), ("step4-mounts", play)], "2 transcripts of chapter 4"),
             (&[("step4", "```console\n"), ("step4-mounts", "")], "0 transcripts of chapter 4"),
             (&[("step4", play), ("glossary", play)], "1 transcripts outside"),
+            (&[("step4", play), ("introduction", "")], "0 transcripts of the introduction"),
         ] {
             let fault = fault(pages).unwrap();
             assert!(fault.starts_with(expected), "{fault}");

@@ -16,7 +16,8 @@
 //!     shows=TEXT    instead of that: it must print this
 //!     varies=A,B    A and B differ from run to run, see below
 //!     unordered     the lines of a command may come in another order: they are from processes or threads side by side
-//!     play          the page can play it: book/recordings has when each line came; there is one for each step
+//!     play          the page can play it: book/recordings has when each line came; there is one for each step and one for
+//!                   the introduction
 //!
 //! Everything must be as it stands in the book, but for the words that `varies` names. Such a word may be another one
 //! of its kind: a number for a number, as many letters and digits for a word with letters in it. It is the same one in

@@ -69,7 +69,7 @@ fn after_help() -> String {
     let survey = |survey: &Survey| format!("  {:10}  {}\n", survey.name, survey.promise);
     let surveys: String = surveys::ALL.iter().map(survey).collect();
     format!(
-        "Surveys:\n{surveys}\nChapters:\n  chapter0 … chapter{LAST_STAGE}, introduction; \
+        "Surveys:\n{surveys}\nChapters:\n  chapter0 … chapter{LAST_STAGE}, introduction, setup; \
         chapter4-mounts is one page of a chapter\n\n\
         INSTA_UPDATE=always accepts what is shown as snapshots, and as the book's transcripts."
     )
