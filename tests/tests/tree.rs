@@ -10,7 +10,13 @@ use tests::checks::{self, LAST_STAGE};
 const SPINE: [&str; 2] = ["main.rs", "container.rs"];
 
 /// What a host of repositories shows to those who have not cloned.
-const SHOWN: [&str; 3] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const SHOWN: [&str; 5] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "tests/bench/README.md",
+    "tests/src/surveys/README.md",
+];
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
