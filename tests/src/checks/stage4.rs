@@ -42,8 +42,10 @@ promises! { stage 4:
     ends_with_process_1 "when the command ends, so do the processes that it left behind"
     ctrl_c_without_handler "Ctrl-C ends a process 1 that has no handler for it"
     twenty_at_once "twenty containers at once do not get in each other's way"
-    makes_mount_points until 7 "a root filesystem without /proc and /dev gets them"
-    refuses_links until 7 "a root filesystem whose /proc or /dev is a symbolic link is refused"
+    makes_proc until 7 "a root filesystem without /proc gets one"
+    refuses_proc_link until 7 "a root filesystem whose /proc is a symbolic link is refused"
+    makes_dev until 7 "a root filesystem without /dev gets one"
+    refuses_dev_link until 7 "a root filesystem whose /dev is a symbolic link is refused"
     device_files_are_names until 7 "a device file of the root filesystem is no device"
     keeps_mount_flags until 7 "what the root filesystem's mount forbids stays forbidden"
     mounts_below until 7 "what is mounted below the root filesystem comes along"
@@ -267,7 +269,19 @@ fn with_small_rootfs(engine: &Engine, check: impl FnOnce(&Path) -> Verdict) -> V
     verdict
 }
 
-fn makes_mount_points(engine: &Engine) -> Verdict {
+fn makes_proc(engine: &Engine) -> Verdict {
+    with_small_rootfs(engine, |rootfs| {
+        let rootfs = rootfs.to_string_lossy();
+        let running = Running::start(engine.command(["--rootfs", &rootfs, "/probe", "idle"]))?;
+        running.says("pid=1")?;
+        let table = fs::read_to_string(format!("/proc/{}/mountinfo", running.inner()?))?;
+        running.signal(Signal::SIGKILL)?;
+        let is_there = table.lines().any(|line| line.split(' ').nth(4) == Some("/proc"));
+        require(is_there, &running.tried, "a mount on /proc", table)
+    })
+}
+
+fn makes_dev(engine: &Engine) -> Verdict {
     with_small_rootfs(engine, |rootfs| {
         let rootfs = rootfs.to_string_lossy();
         let outcome = engine.run(["--rootfs", &rootfs, "/probe", "devices"])?;
@@ -279,16 +293,20 @@ fn makes_mount_points(engine: &Engine) -> Verdict {
     })
 }
 
-fn refuses_links(engine: &Engine) -> Verdict {
+fn refuses_proc_link(engine: &Engine) -> Verdict {
+    refuses_link(engine, "proc")
+}
+
+fn refuses_dev_link(engine: &Engine) -> Verdict {
+    refuses_link(engine, "dev")
+}
+
+fn refuses_link(engine: &Engine, name: &str) -> Verdict {
     with_small_rootfs(engine, |rootfs| {
-        for name in ["proc", "dev"] {
-            let link = rootfs.join(name);
-            symlink("/fixture", &link)?;
-            let outcome = engine.run(["--rootfs", "/tmp/small", "/probe", "exit", "0"])?;
-            outcome.ends_with(125)?.complains_of(&[&link.to_string_lossy(), "symbolic link"])?;
-            fs::remove_file(link)?;
-        }
-        Ok(())
+        let link = rootfs.join(name);
+        symlink("/fixture", &link)?;
+        let outcome = engine.run(["--rootfs", "/tmp/small", "/probe", "exit", "0"])?;
+        outcome.ends_with(125)?.complains_of(&[&link.to_string_lossy(), "symbolic link"])
     })
 }
 
