@@ -79,8 +79,8 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 # Check everything: formatting, lints, unit tests, the book, all steps and exercises in the VM
 [group('check')]
 [no-exit-message]
-@test: build
-    exec tests/run
+@test *ARGS: build
+    exec tests/run "$@"
 
 # Look for inputs that break the engine: `./just fuzz layer 600`, or all targets for a minute each
 [group('check')]

@@ -77,6 +77,12 @@ impl Check {
     }
 }
 
+/// Whether a step is the last of a part of the workshop: it has to keep the promises of all stages before it each time that
+/// the checks are run, and not just in the full matrix.
+pub fn is_last_of_part(step: u8) -> bool {
+    [8, LAST_STAGE].contains(&step)
+}
+
 /// The first stage that an ordinary user can call.
 pub const FIRST_FOR_ORDINARY: u8 = 5;
 

@@ -2,6 +2,7 @@
 pub mod checks;
 pub mod doctor;
 pub mod grading;
+pub mod remembered;
 pub mod report;
 pub mod snapshots;
 pub mod surveys;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{Caller, Check, FIRST_FOR_ORDINARY, Failure, LAST_STAGE};
+use crate::checks::{Caller, Check, FIRST_FOR_ORDINARY, Failure, LAST_STAGE, is_last_of_part};
 
 /// Which checks to put to which program. Written `PROGRAM:STEP:FIRST-LAST:CALLER`.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,21 @@ impl CalledBy {
 }
 
 impl Plan {
+    /// What `./just verify` has kept: each stage's promises by its own step, and all of them by the last step of each
+    /// part. The newest steps come first.
+    pub fn usual() -> Vec<Plan> {
+        let of = |step: u8| match is_last_of_part(step) {
+            true => Plan::of_step(step),
+            false => Plan::of_stage(step),
+        };
+        (0..=LAST_STAGE).rev().flat_map(of).collect()
+    }
+
+    /// The full matrix: all promises, by every step.
+    pub fn all() -> Vec<Plan> {
+        (0..=LAST_STAGE).rev().flat_map(Plan::of_step).collect()
+    }
+
     /// All that `step` promises: its own checks and those of the stages before it. Plans for each
     /// who can call it.
     pub fn of_step(step: u8) -> Vec<Plan> {
@@ -53,7 +68,19 @@ impl Plan {
             8 => vec![0..=6, 8..=8],
             _ => vec![0..=step],
         };
-        stages.into_iter().flat_map(|stages| Plan::of_stages(step, stages)).collect()
+        let mut plans: Vec<Plan> =
+            stages.into_iter().flat_map(|stages| Plan::of_stages(step, stages)).collect();
+        // The promises of the first stages were made to root, who alone could call these steps. That ordinary
+        // users have them, too, is seen on the first step that they can call, and on the last ones.
+        if step > FIRST_FOR_ORDINARY && is_last_of_part(step) {
+            plans.push(Plan {
+                program: format!("step{step}"),
+                step,
+                stages: 0..=FIRST_FOR_ORDINARY - 1,
+                called_by: CalledBy::Ada,
+            });
+        }
+        plans
     }
 
     /// A stage's own checks on its own step.
@@ -142,7 +169,7 @@ impl FromStr for Plan {
 }
 
 /// What came of one check.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// The plan's place among those given, from 0.
     pub plan: usize,
@@ -183,6 +210,33 @@ mod tests {
         for check in checks::all() {
             let plans = Plan::of_stage(check.stage);
             assert!(plans.iter().any(|plan| plan.has(check)), "{}", check.name);
+        }
+    }
+
+    /// For each promise: who it is made to, on its own step and on the last one, is in a usual run.
+    #[test]
+    fn a_usual_run_leaves_no_promise_out() {
+        let plans = Plan::usual();
+        let is_kept = |check, step, called_by| {
+            let is_it = |plan: &&Plan| plan.step == step && plan.called_by == called_by;
+            plans.iter().filter(is_it).any(|plan| plan.has(check))
+        };
+        for check in checks::all() {
+            let first = |by| is_kept(check, check.stage, by);
+            assert!(first(CalledBy::Root) || first(CalledBy::Ada), "{}", check.name);
+            // Its code is taken over: tests/tree.rs.
+            if check.stage == 7 || !check.binds(LAST_STAGE) {
+                continue;
+            }
+            let last = |by| is_kept(check, LAST_STAGE, by);
+            let is_promised = |caller| check.only_for.is_none_or(|only| only == caller);
+            assert!(last(CalledBy::Ada) || !is_promised(Caller::Ada), "{}", check.name);
+            let by_root = !check.once || check.stage < FIRST_FOR_ORDINARY;
+            assert!(
+                last(CalledBy::Root) || !is_promised(Caller::Root) || !by_root,
+                "{}",
+                check.name
+            );
         }
     }
 

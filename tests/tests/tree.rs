@@ -119,6 +119,39 @@ fn the_plumbing_makes_no_call_of_the_lesson() {
     }
 }
 
+/// What `./just verify` remembers of a check depends on the one program that was put to it. So no check may call a step by its
+/// name, nor look for one.
+#[test]
+fn a_check_calls_no_other_step() {
+    let mut count = 0;
+    for path in sources_below(&top().join("tests/src/checks")) {
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let strings = line.split('"').skip(1).step_by(2);
+            let numbered = |text: &str| text.starts_with(|c: char| c.is_ascii_digit() || c == '{');
+            let named = strings.flat_map(|text| text.split("step").skip(1)).any(numbered);
+            assert!(!named, "{}: {line}", path.display());
+            // The engine's own file is found by the program `checks`.
+            let is_found = line.contains("find(&format!") || line.contains("setup::find");
+            assert!(!is_found, "{}: {line}", path.display());
+        }
+        count += 1;
+    }
+    assert!(count > 20, "{count} files");
+}
+
+fn sources_below(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => all.extend(sources_below(&path)),
+            false => all.push(path),
+        }
+    }
+    all
+}
+
 #[test]
 fn every_check_has_a_name_of_its_own() {
     let mut names: Vec<&str> = checks::all().map(|check| check.name).collect();

@@ -37,15 +37,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use pages::{Page, Pages};
+use serde::{Deserialize, Serialize};
 use shared::{Error, Explain};
 
 use crate::as_typed;
+use crate::remembered::Print;
 use fence::{Command, Fence};
 use names::Names;
 use shell::{Printed, Shell};
 
 /// What came of a page's transcripts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// Commands that printed what the book shows.
     pub kept: usize,
@@ -93,14 +95,38 @@ fn path(page: &Page) -> PathBuf {
     Path::new("book/src").join(&page.name).with_extension("md")
 }
 
+/// Adds what a page's outcome depends on besides the programs in the VM: its transcripts, and the images of its registry.
+/// False: some of them are run in the checkout, and depend on all of it.
+///
+/// # Errors
+///
+/// The page's transcripts make no sense, or the images can't be made.
+pub fn add_to(page: &Page, print: &mut Print) -> Result<bool, Error> {
+    let mut fences = fences_of(page)?;
+    if fences.iter().any(|fence| fence.registry) {
+        print.folder(&shell::images()?.0)?;
+    }
+    for fence in &mut fences {
+        // Where they stand says nothing about what they print.
+        fence.line = 0;
+        fence.commands.iter_mut().for_each(|command| command.line = 0);
+        print.text(&format!("{fence:?}"));
+    }
+    Ok(!fences.iter().any(|fence| fence.host))
+}
+
+fn fences_of(page: &Page) -> Result<Vec<Fence>, Error> {
+    fence::fences(&page.text)
+        .map_err(|error| Error::new(format!("{}:{error}", path(page).display())))
+}
+
 /// Types a page's transcripts; with `accept`, the page takes what differs.
 ///
 /// # Errors
 ///
 /// The page's transcripts make no sense, a VM does not start, or a file can't be written.
 pub fn check(page: &Page, accept: bool) -> Result<Outcome, Error> {
-    let fences = fence::fences(&page.text)
-        .map_err(|error| Error::new(format!("{}:{error}", path(page).display())))?;
+    let fences = fences_of(page)?;
     let mut run = Run { page, accept, outcome: Outcome::default(), edits: Vec::new() };
     for ada in [false, true] {
         run.user(

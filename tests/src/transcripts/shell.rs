@@ -112,7 +112,7 @@ impl Shell {
 }
 
 /// The folder with the sample images' registry, made if need be, and what keeps it from being removed.
-fn images() -> Result<(PathBuf, File), Error> {
+pub fn images() -> Result<(PathBuf, File), Error> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rootfs-scripts/sample-images");
     let made = process::Command::new(&script).stderr(Stdio::inherit()).output();
     let made = made.explain(format_args!("run {}", script.display()))?;

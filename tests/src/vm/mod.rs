@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use shared::{Error, Explain};
 
-pub use qemu::Origin;
+pub use qemu::{Origin, add_to};
 
 use qemu::Qemu;
 use wire::Frames;

@@ -25,7 +25,7 @@ exec \"$step\" \"$@\"
 /// Writes the archive: `bin/`, with `more` programs if there are any, `rootfs/` (a copy of `rootfs`) and `.vm/guest`; of
 /// `more`, folders go beside these. The guest unpacks it as /slipway.
 pub fn write(to: &File, rootfs: &Path, more: &[PathBuf]) -> io::Result<()> {
-    let programs = std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
+    let programs = checkers()?;
     let mut tar = Builder::new(to);
     tar.follow_symlinks(false);
 
@@ -43,7 +43,7 @@ pub fn write(to: &File, rootfs: &Path, more: &[PathBuf]) -> io::Result<()> {
         add_tree(&mut tar, folder, Path::new(folder.file_name().unwrap_or_default()), 0)?;
     }
     // A later one of the same name takes the place of an earlier one.
-    for program in steps(&programs.join("../release"))?.iter().chain(more) {
+    for program in steps()?.iter().chain(more) {
         let name = program.file_name().unwrap_or_default().display();
         add_program(&mut tar, &format!("bin/{name}"), program)?;
     }
@@ -51,9 +51,14 @@ pub fn write(to: &File, rootfs: &Path, more: &[PathBuf]) -> io::Result<()> {
     tar.into_inner()?.flush()
 }
 
+/// The folder that the programs of the tests crate were built in.
+pub fn checkers() -> io::Result<PathBuf> {
+    Ok(std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default())
+}
+
 /// The step programs that were built: step0, step1 …
-fn steps(release: &Path) -> io::Result<Vec<PathBuf>> {
-    let Ok(entries) = fs::read_dir(release) else { return Ok(Vec::new()) };
+pub fn steps() -> io::Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(checkers()?.join("../release")) else { return Ok(Vec::new()) };
     let mut steps = Vec::new();
     for entry in entries {
         let path = entry?.path();
@@ -65,6 +70,7 @@ fn steps(release: &Path) -> io::Result<Vec<PathBuf>> {
             steps.push(path);
         }
     }
+    steps.sort();
     Ok(steps)
 }
 

@@ -17,6 +17,7 @@ use shared::{Error, Explain};
 
 use super::wire::{Frames, Kind};
 use super::{payload, saved};
+use crate::remembered::Print;
 
 /// A guest that is not up by then never will be: under software emulation on a busy machine it takes some 15 seconds.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -168,6 +169,22 @@ fn image() -> Result<PathBuf, Error> {
         return Err(Error::new("there is no image to start (see the line above)"));
     }
     Ok(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim_end()))
+}
+
+/// Adds what every VM is made of, but for the programs that it gets: the image, QEMU, and how it runs the guest. (Its options
+/// are part of program `vm`.)
+pub fn add_to(print: &mut Print) -> Result<(), Error> {
+    let image = image()?;
+    // The name stands for what has made it; the scratch disk, 1 GiB and empty, is not worth a second.
+    print.text(&image.file_name().unwrap_or_default().to_string_lossy());
+    for name in ["kernel", "initramfs", "root.squashfs"] {
+        print.file(&image.join(name))?;
+    }
+    print.folder(&image.join("rootfs"))?;
+    print.text(&format!("{:?}", saved::qemu_version()?));
+    let usable = File::options().read(true).write(true).open("/dev/kvm").is_ok();
+    print.text(&format!("{:?} {usable}", env::var_os("SLIPWAY_ACCEL")));
+    Ok(())
 }
 
 /// A file without a name, which nobody has to remove.

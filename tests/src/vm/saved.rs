@@ -24,11 +24,15 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// The file of this virtual machine, whether it is there yet or not.
 pub fn file(image: &Path, machine: &str) -> Result<PathBuf, Error> {
-    let version = Command::new("qemu-system-x86_64").arg("--version").output();
-    let version = version.explain("run qemu-system-x86_64")?.stdout;
     let mut hasher = DefaultHasher::new();
-    (version, machine).hash(&mut hasher);
+    (qemu_version()?, machine).hash(&mut hasher);
     Ok(image.join(format!("{PREFIX}{:016x}", hasher.finish())))
+}
+
+/// What QEMU says about itself.
+pub fn qemu_version() -> Result<Vec<u8>, Error> {
+    let version = Command::new("qemu-system-x86_64").arg("--version").output();
+    Ok(version.explain("run qemu-system-x86_64")?.stdout)
 }
 
 /// Makes the file by `save`, which is given a name to write to. Of two who do so at a time the later one's stays.

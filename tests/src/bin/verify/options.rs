@@ -14,8 +14,10 @@ use tests::transcripts;
 /// With a stage: its checks on its own step. With a survey: that, which puts all steps to the same
 /// probes and is held to its snapshot. With a chapter: its transcripts, whose commands must print
 /// what the book shows. Without any: all chapters; that a VM goes on from a saved one as it should;
-/// all steps, each with its own stage's checks and those of the stages before it; all surveys; then
-/// the negative controls, each stage's checks on the step before, which must not pass them.
+/// each stage's checks on its own step, and on the last step of each part of the workshop those of
+/// all stages before it; all surveys; then the negative controls, each stage's checks on the step
+/// before, which must not pass them. What has passed before is remembered, and not repeated until
+/// something changes that can affect it.
 #[derive(Parser)]
 #[command(version, after_help = after_help())]
 pub struct Options {
@@ -31,6 +33,14 @@ pub struct Options {
     /// Only the check of this name
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
+
+    /// The checks of all earlier stages on every step, not just on the last of each part
+    #[arg(long, conflicts_with = "subject")]
+    pub all: bool,
+
+    /// Forget what has passed before, and repeat it
+    #[arg(long)]
+    pub fresh: bool,
 }
 
 /// What to put to the test.

@@ -7,6 +7,7 @@ use tests::snapshots::Snapshots;
 use tests::surveys::Survey;
 use tests::transcripts::{self, Outcome};
 
+use crate::job::{Found, Job};
 use crate::options::Options;
 
 /// What has come of the checks so far.
@@ -16,6 +17,8 @@ pub struct Tally {
     pub live: bool,
     pub passed: usize,
     pub failed: usize,
+    /// How many of those that passed were not repeated.
+    pub remembered: usize,
     snapshots: Snapshots,
     /// Of plans of which other parts are still to come.
     parts: Vec<(Plan, Vec<Report>)>,
@@ -27,15 +30,44 @@ impl Tally {
         Tally { live, ..Tally::default() }
     }
 
+    /// Counts what has come of a job in so many seconds, or, without them, in an earlier run; and says what is wrong. Gives
+    /// back whether all of it passed.
+    pub fn take(
+        &mut self,
+        options: &Options,
+        job: &Job,
+        found: Found,
+        seconds: Option<f64>,
+    ) -> bool {
+        let (passed, failed) = (self.passed, self.failed);
+        let time = seconds.map_or("remembered".into(), |seconds| format!("{seconds:.0} s"));
+        match (job, found) {
+            (Job::Checks { plan, part, control }, Found::Checks(reports)) => {
+                self.take_checks(options, plan, part.of, *control, reports, &time);
+            }
+            (Job::Survey { survey, sample }, Found::Survey(text)) => {
+                self.take_survey(survey, *sample, text.as_deref(), &time);
+            }
+            (Job::Page(page), Found::Page(outcome)) => self.take_page(page, &outcome, &time),
+            (Job::Saved, Found::Saved(faults)) => self.take_saved(&faults),
+            _ => unreachable!("each kind of job has findings of its own"),
+        }
+        if seconds.is_none() {
+            self.remembered += self.passed - passed;
+        }
+        self.failed == failed
+    }
+
     /// Keeps the reports of one of so many parts of a plan. With the last it counts them, says what is wrong, and
     /// compares the snapshots.
-    pub fn take(
+    fn take_checks(
         &mut self,
         options: &Options,
         plan: &Plan,
         parts: usize,
         control: bool,
         reports: Vec<Report>,
+        time: &str,
     ) {
         self.parts.push((plan.clone(), reports));
         if self.parts.iter().filter(|(of, _)| of == plan).count() < parts {
@@ -53,9 +85,10 @@ impl Tally {
             }
         }
         let seconds: f64 = reports.iter().map(|report| report.seconds).sum();
+        let time = if parts > 1 { format!("{seconds:.0} s") } else { time.into() };
         let (count, good) = (reports.len(), right.len());
         let come = if control { "fail, as they must" } else { "pass" };
-        println!("{}: {good} of {count} checks {come} ({seconds:.0} s)", plan.title());
+        println!("{}: {good} of {count} checks {come} ({time})", plan.title());
         self.passed += good;
         self.failed += wrong.len();
         if options.only.is_none() {
@@ -83,7 +116,7 @@ impl Tally {
     }
 
     /// Counts a survey, and compares its text with the snapshot; a sample's is only told.
-    pub fn take_survey(&mut self, survey: &Survey, sample: bool, text: Option<&str>, seconds: f64) {
+    fn take_survey(&mut self, survey: &Survey, sample: bool, text: Option<&str>, time: &str) {
         let name = survey.name;
         match text {
             Some(text) if sample => {
@@ -100,12 +133,12 @@ impl Tally {
             _ => "not as its snapshot",
         };
         let mark = if text.is_some() && self.snapshots.broken == 0 { "" } else { "FAIL  " };
-        println!("{mark}survey {name}: {come} ({seconds:.0} s)");
+        println!("{mark}survey {name}: {come} ({time})");
         self.count_snapshots();
     }
 
     /// Counts a page's commands, and says where they print something else than it shows.
-    pub fn take_page(&mut self, page: &Page, outcome: &Outcome, seconds: f64) {
+    fn take_page(&mut self, page: &Page, outcome: &Outcome, time: &str) {
         for broken in &outcome.broken {
             println!("FAIL  {broken}");
         }
@@ -116,15 +149,13 @@ impl Tally {
             some => format!(", {some} of them from now on"),
         };
         let title = transcripts::title(page);
-        println!(
-            "{title}: {kept} of {count} commands print what it shows{accepted} ({seconds:.0} s)"
-        );
+        println!("{title}: {kept} of {count} commands print what it shows{accepted} ({time})");
         self.passed += kept;
         self.failed += outcome.broken.len();
     }
 
     /// Counts a VM that goes on from a saved one.
-    pub fn take_saved(&mut self, faults: &[String]) {
+    fn take_saved(&mut self, faults: &[String]) {
         faults.iter().for_each(|fault| println!("FAIL  a saved VM: {fault}"));
         match faults {
             [] => {
