@@ -100,6 +100,12 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 @diff N:
     exec steps/diff "$1"
 
+# Make the skeleton of the next step: `./just new-step "layers that images share"`
+[group('steps')]
+[no-exit-message]
+@new-step IDEA:
+    exec steps/new "$1"
+
 # Carry your uncommitted change of step N through all later steps
 [group('steps')]
 [no-exit-message]

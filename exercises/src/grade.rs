@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use tests::checks::{self, Check, Failure};
 use tests::grading::{How, run_checks};
 use tests::report::{CalledBy, Plan, Report};
+use tests::steps;
 use tests::vm::Vm;
 
 use crate::advice::Advice;
@@ -148,7 +149,7 @@ impl Grading<'_> {
     fn caller(&self, called_by: CalledBy) -> &'static str {
         match called_by {
             CalledBy::Ada => "called by an ordinary user",
-            CalledBy::Root if self.exercise.step >= checks::FIRST_FOR_ORDINARY => "called by root",
+            CalledBy::Root if self.exercise.step >= steps::first_for_ordinary() => "called by root",
             CalledBy::Root | CalledBy::Control => "",
         }
     }

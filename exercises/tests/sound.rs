@@ -8,14 +8,15 @@ use exercises::starter::{in_crate, starter};
 use exercises::tasks::{Exercise, Place};
 use pages::{Page, Pages, anchor};
 use sources::{File, Sources, items};
-use tests::checks::{self, LAST_STAGE};
+use tests::checks;
+use tests::steps;
 
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn all() -> impl Iterator<Item = Exercise> {
-    (1..=LAST_STAGE).map(|step| Exercise::read(&checkout(), step).unwrap())
+    (1..=steps::last()).map(|step| Exercise::read(&checkout(), step).unwrap())
 }
 
 #[test]

@@ -49,9 +49,6 @@ mod stage8;
 pub use engine::{Caller, Engine};
 pub use failure::{Failure, Verdict};
 
-/// The newest stage that there are checks for.
-pub const LAST_STAGE: u8 = 8;
-
 /// One promise: made by a stage, and kept by all later ones unless `until` says otherwise.
 pub struct Check {
     /// The stage that makes the promise.
@@ -77,25 +74,25 @@ impl Check {
     }
 }
 
-/// Whether a step is the last of a part of the workshop: it has to keep the promises of all stages before it each time that
-/// the checks are run, and not just in the full matrix.
-pub fn is_last_of_part(step: u8) -> bool {
-    [8, LAST_STAGE].contains(&step)
-}
-
-/// The first stage that an ordinary user can call.
-pub const FIRST_FOR_ORDINARY: u8 = 5;
+/// The checks of each stage, by what they are about. A step of steps/steps.toml whose stage has none here fails.
+const STAGES: &[&[&[Check]]] = &[
+    &[stage0::CHECKS],
+    &[stage1::CHECKS],
+    &[stage2::CHECKS],
+    &[stage3::CHECKS],
+    &[stage4::CHECKS],
+    &[stage5::CHECKS],
+    &[stage6::CHECKS],
+    &stage7::CHECKS,
+    &stage8::CHECKS,
+];
 
 /// All checks, in the order of the stages.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    let stages = [
-        stage0::CHECKS,
-        stage1::CHECKS,
-        stage2::CHECKS,
-        stage3::CHECKS,
-        stage4::CHECKS,
-        stage5::CHECKS,
-        stage6::CHECKS,
-    ];
-    stages.into_iter().chain(stage7::CHECKS).chain(stage8::CHECKS).flatten()
+    STAGES.iter().copied().flatten().copied().flatten()
+}
+
+/// Whether a stage promises anything that is checked.
+pub fn has_stage(stage: u8) -> bool {
+    all().any(|check| check.stage == stage)
 }

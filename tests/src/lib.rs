@@ -5,6 +5,7 @@ pub mod grading;
 pub mod remembered;
 pub mod report;
 pub mod snapshots;
+pub mod steps;
 pub mod surveys;
 pub mod trace;
 pub mod transcripts;

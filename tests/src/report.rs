@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{Caller, Check, FIRST_FOR_ORDINARY, Failure, LAST_STAGE, is_last_of_part};
+use crate::checks::{Caller, Check, Failure};
+use crate::steps;
 
 /// Which checks to put to which program. Written `PROGRAM:STEP:FIRST-LAST:CALLER`.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,20 @@ pub struct Plan {
     /// The stages whose checks are run.
     pub stages: RangeInclusive<u8>,
     pub called_by: CalledBy,
+}
+
+/// The stages whose checks a step is put to: all up to its own, without those whose promises it keeps by the code of the
+/// step before.
+fn put_to(step: u8) -> Vec<RangeInclusive<u8>> {
+    let same_code = &steps::step(step).same_code;
+    let mut ranges: Vec<RangeInclusive<u8>> = Vec::new();
+    for stage in (0..=step).filter(|stage| !same_code.contains(stage)) {
+        match ranges.last_mut() {
+            Some(range) if range.end() + 1 == stage => *range = *range.start()..=stage,
+            _ => ranges.push(stage..=stage),
+        }
+    }
+    ranges
 }
 
 /// Who calls the program.
@@ -46,37 +61,31 @@ impl Plan {
     /// What `./just verify` has kept: each stage's promises by its own step, and all of them by the last step of each
     /// part. The newest steps come first.
     pub fn usual() -> Vec<Plan> {
-        let of = |step: u8| match is_last_of_part(step) {
+        let of = |step: u8| match steps::is_last_of_part(step) {
             true => Plan::of_step(step),
             false => Plan::of_stage(step),
         };
-        (0..=LAST_STAGE).rev().flat_map(of).collect()
+        (0..=steps::last()).rev().flat_map(of).collect()
     }
 
     /// The full matrix: all promises, by every step.
     pub fn all() -> Vec<Plan> {
-        (0..=LAST_STAGE).rev().flat_map(Plan::of_step).collect()
+        (0..=steps::last()).rev().flat_map(Plan::of_step).collect()
     }
 
     /// All that `step` promises: its own checks and those of the stages before it. Plans for each
     /// who can call it.
     pub fn of_step(step: u8) -> Vec<Plan> {
-        let stages = match step {
-            // What runs a command is step 6's to the last line (tests/tree.rs holds it to that).
-            7 => vec![0..=0, 7..=7],
-            // And here the subcommand `pull` is step 7's.
-            8 => vec![0..=6, 8..=8],
-            _ => vec![0..=step],
-        };
         let mut plans: Vec<Plan> =
-            stages.into_iter().flat_map(|stages| Plan::of_stages(step, stages)).collect();
+            put_to(step).into_iter().flat_map(|stages| Plan::of_stages(step, stages)).collect();
+        let first_for_ordinary = steps::first_for_ordinary();
         // The promises of the first stages were made to root, who alone could call these steps. That ordinary
         // users have them, too, is seen on the first step that they can call, and on the last ones.
-        if step > FIRST_FOR_ORDINARY && is_last_of_part(step) {
+        if step > first_for_ordinary && steps::is_last_of_part(step) {
             plans.push(Plan {
                 program: format!("step{step}"),
                 step,
-                stages: 0..=FIRST_FOR_ORDINARY - 1,
+                stages: 0..=first_for_ordinary - 1,
                 called_by: CalledBy::Ada,
             });
         }
@@ -98,11 +107,12 @@ impl Plan {
             called_by,
         };
         // The promises of the first stages again, for an ordinary caller: that once is enough.
-        let first_for_ada = match step == FIRST_FOR_ORDINARY {
+        let first_for_ordinary = steps::first_for_ordinary();
+        let first_for_ada = match step == first_for_ordinary {
             true => first,
-            false => first.max(FIRST_FOR_ORDINARY),
+            false => first.max(first_for_ordinary),
         };
-        let has_ada = step >= FIRST_FOR_ORDINARY && first_for_ada <= last;
+        let has_ada = step >= first_for_ordinary && first_for_ada <= last;
         let ada = has_ada.then(|| plan(CalledBy::Ada, first_for_ada));
         ada.into_iter().chain([plan(CalledBy::Root, first)]).collect()
     }
@@ -133,7 +143,7 @@ impl Plan {
         let made_to =
             |caller| self.called_by == CalledBy::Control || self.called_by.user() == caller;
         let promised = check.only_for.is_none_or(made_to);
-        let by_ada = check.once && check.stage >= FIRST_FOR_ORDINARY;
+        let by_ada = check.once && check.stage >= steps::first_for_ordinary();
         let left_to_ada = by_ada && self.called_by == CalledBy::Root;
         self.stages.contains(&check.stage) && check.binds(self.step) && promised && !left_to_ada
     }
@@ -152,7 +162,7 @@ impl FromStr for Plan {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Plan, String> {
-        let number = |text: &str| text.parse().ok().filter(|stage| *stage <= LAST_STAGE);
+        let number = |text: &str| text.parse().ok().filter(|stage| *stage <= steps::last());
         let parse = || {
             let (rest, caller) = text.rsplit_once(':')?;
             let (called_by, _) = CalledBy::NAMES.into_iter().find(|(_, name)| *name == caller)?;
@@ -206,6 +216,13 @@ mod tests {
     }
 
     #[test]
+    fn stages_of_the_same_code_are_left_out() {
+        assert_eq!(put_to(6), [0..=6]);
+        assert_eq!(put_to(7), [0..=0, 7..=7]);
+        assert_eq!(put_to(8), [0..=6, 8..=8]);
+    }
+
+    #[test]
     fn every_promise_is_put_to_somebody() {
         for check in checks::all() {
             let plans = Plan::of_stage(check.stage);
@@ -224,14 +241,14 @@ mod tests {
         for check in checks::all() {
             let first = |by| is_kept(check, check.stage, by);
             assert!(first(CalledBy::Root) || first(CalledBy::Ada), "{}", check.name);
-            // Its code is taken over: tests/tree.rs.
-            if check.stage == 7 || !check.binds(LAST_STAGE) {
+            let same_code = &steps::step(steps::last()).same_code;
+            if same_code.contains(&check.stage) || !check.binds(steps::last()) {
                 continue;
             }
-            let last = |by| is_kept(check, LAST_STAGE, by);
+            let last = |by| is_kept(check, steps::last(), by);
             let is_promised = |caller| check.only_for.is_none_or(|only| only == caller);
             assert!(last(CalledBy::Ada) || !is_promised(Caller::Ada), "{}", check.name);
-            let by_root = !check.once || check.stage < FIRST_FOR_ORDINARY;
+            let by_root = !check.once || check.stage < steps::first_for_ordinary();
             assert!(
                 last(CalledBy::Root) || !is_promised(Caller::Root) || !by_root,
                 "{}",

@@ -6,7 +6,8 @@
 
 use crate::checks::failure::{Failure, Verdict};
 use crate::checks::machine::Machine;
-use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY, LAST_STAGE, fixture, setup};
+use crate::checks::{Caller, Engine, fixture, setup};
+use crate::steps;
 
 mod attacks;
 mod calls;
@@ -18,9 +19,6 @@ mod load;
 mod measured;
 mod outside;
 mod registries;
-
-/// The first step that has --memory, --cpus and --pids.
-const FIRST_WITH_LIMITS: u8 = 6;
 
 /// One text about all steps.
 pub struct Survey {
@@ -107,7 +105,7 @@ pub fn conduct(run: fn() -> Result<String, Failure>) -> Result<String, Failure> 
 
 fn prepare() -> Verdict {
     for caller in [Caller::Ada, Caller::Root] {
-        engine(LAST_STAGE, caller)?.fetch_rootfs();
+        engine(steps::last(), caller)?.fetch_rootfs();
     }
     Ok(())
 }
@@ -124,8 +122,8 @@ pub fn engine(step: u8, caller: Caller) -> Result<Engine, Failure> {
 
 /// Every step with everybody who can call it: root all of them, then ada those that she can.
 pub fn columns() -> impl Iterator<Item = (u8, Caller)> {
-    let root = (0..=LAST_STAGE).map(|step| (step, Caller::Root));
-    root.chain((FIRST_FOR_ORDINARY..=LAST_STAGE).map(|step| (step, Caller::Ada)))
+    let root = (0..=steps::last()).map(|step| (step, Caller::Root));
+    root.chain((steps::first_for_ordinary()..=steps::last()).map(|step| (step, Caller::Ada)))
 }
 
 /// A Markdown table: a line for each row, whose first cell is the row's name, and above them the
@@ -143,7 +141,7 @@ pub fn table(corner: &str, rows: &[Vec<String>]) -> String {
 
 /// The limits that the steps which have some are given.
 pub fn limits(engine: &Engine) -> Vec<&'static str> {
-    match engine.step >= FIRST_WITH_LIMITS {
+    match engine.step >= steps::since("--memory") {
         true => vec!["--memory", "64M", "--cpus", "0.2", "--pids", "16"],
         false => Vec::new(),
     }

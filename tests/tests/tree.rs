@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use similar::{ChangeTag, TextDiff};
-use tests::checks::{self, LAST_STAGE};
+use tests::checks;
+use tests::steps;
 
 /// What stands in full in every step. Everything else is imported from the step that introduces it.
 const SPINE: [&str; 2] = ["main.rs", "container.rs"];
@@ -74,7 +75,7 @@ fn step_4_can_be_read_in_one_sitting() {
 
 #[test]
 fn a_step_does_not_know_its_number() {
-    for step in 0..=LAST_STAGE {
+    for step in 0..=steps::last() {
         for file in SPINE {
             let own = format!("step{step}");
             // Importing from its own library is how later steps will import from it.
@@ -152,6 +153,23 @@ fn sources_below(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
+/// The table, the folders and the checks are about the same steps, and the README says the same of each.
+#[test]
+fn every_step_has_its_row_and_its_checks() {
+    let readme = fs::read_to_string(top().join("README.md")).unwrap();
+    let rows: Vec<&str> = readme.lines().filter(|line| line.contains("](steps/step")).collect();
+    assert_eq!(rows.len(), usize::from(steps::last()) + 1, "rows of the README");
+    for step in 0..=steps::last() {
+        let idea = &steps::step(step).idea;
+        let row = format!("| [{step}](steps/step{step}/src) | {idea} |");
+        assert!(rows[usize::from(step)].starts_with(&row), "the README has no row {row}");
+        assert!(top().join(format!("steps/step{step}/Cargo.toml")).exists(), "step{step}");
+        assert!(checks::has_stage(step), "stage {step} has no checks");
+    }
+    let next = top().join(format!("steps/step{}", steps::last() + 1));
+    assert!(!next.exists(), "{} is not in steps/steps.toml", next.display());
+}
+
 #[test]
 fn every_check_has_a_name_of_its_own() {
     let mut names: Vec<&str> = checks::all().map(|check| check.name).collect();
@@ -188,8 +206,11 @@ fn a_recipe_that_a_text_names_is_there() {
     let mut named = 0;
     for (path, text) in texts() {
         for rest in text.split("./just ").skip(1) {
-            let name = rest.split(|next: char| !next.is_ascii_lowercase()).next().unwrap();
-            let known = name.is_empty() || recipes.iter().any(|recipe| recipe == name);
+            let name =
+                rest.split(|next: char| !next.is_ascii_lowercase() && next != '-').next().unwrap();
+            let known = name.is_empty()
+                || name.starts_with('-')
+                || recipes.iter().any(|recipe| recipe == name);
             assert!(known, "{}: there is no ./just {name}", path.display());
             named += 1;
         }

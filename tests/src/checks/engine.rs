@@ -17,30 +17,7 @@ use nix::sys::signal::Signal;
 
 use super::failure::{Failure, Verdict, equal, require};
 use super::samples;
-
-/// The first step whose program has subcommands: what it was before is then `run`.
-pub const FIRST_WITH_RUN: u8 = 7;
-
-/// The first step whose `run` takes an image between options and command, and no root filesystem.
-pub const FIRST_WITH_IMAGE: u8 = 8;
-
-/// The options of any step that take their value from the next word.
-const WITH_VALUE: [&str; 14] = [
-    "--hostname",
-    "--userns",
-    "--memory",
-    "--cpus",
-    "--pids",
-    "--pull",
-    "--entrypoint",
-    "--env",
-    "-e",
-    "--workdir",
-    "-w",
-    "--user",
-    "-u",
-    "--rootfs",
-];
+use crate::steps::{self, Root};
 
 static PATIENCE: AtomicU64 = AtomicU64::new(20);
 
@@ -98,11 +75,21 @@ impl Engine {
         Engine { binary, step, caller, shown, pulled, knows_pull, has_rootfs }
     }
 
+    /// Whether what was the step before is its `run`.
+    pub fn has_subcommands(&self) -> bool {
+        !steps::step(self.step).subcommands.is_empty()
+    }
+
+    /// Whether an image stands between options and command.
+    pub fn runs_images(&self) -> bool {
+        steps::step(self.step).root == Root::Image
+    }
+
     /// How a command line begins that runs a command, up to the options. `program` is the engine's
     /// file, or a copy.
     pub fn start_of_line(&self, program: &Path) -> Vec<String> {
         let program = program.to_string_lossy().into_owned();
-        let subcommand = (self.step >= FIRST_WITH_RUN).then(|| "run".to_string());
+        let subcommand = self.has_subcommands().then(|| "run".to_string());
         [program].into_iter().chain(subcommand).collect()
     }
 
@@ -119,7 +106,7 @@ impl Engine {
         let mut args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let at = end_of_options(&args);
         // Without a command the line is about options, or about what is missing.
-        if self.step >= FIRST_WITH_IMAGE && at < args.len() {
+        if self.runs_images() && at < args.len() {
             self.fetch_rootfs();
             args.insert(at, samples::rootfs().unwrap_or_default().into());
         }
@@ -162,7 +149,7 @@ impl Engine {
     /// The same where the command is looked up in these directories: they are the caller's, until
     /// the image has a say.
     pub fn with_path(&self, path: &str, args: &[&str]) -> Command {
-        if self.step < FIRST_WITH_IMAGE {
+        if !self.runs_images() {
             let mut command = self.command(args);
             command.env("PATH", path);
             return command;
@@ -195,7 +182,7 @@ impl Engine {
     /// Lets an engine that runs images pull the usual one, if it has not yet: so no run takes the time for
     /// it. If that fails, the checks will tell.
     pub fn fetch_rootfs(&self) {
-        if self.step >= FIRST_WITH_IMAGE
+        if self.runs_images()
             && let Ok(image) = samples::rootfs()
         {
             let pull = || drop(Outcome::of(self.subcommand(["pull", &image]), b""));
@@ -233,7 +220,7 @@ fn end_of_options(args: &[OsString]) -> usize {
     while let Some(arg) = args.get(at).and_then(|arg| arg.to_str()) {
         match arg {
             "--" => return at + 1,
-            option if WITH_VALUE.contains(&option) => at += 2,
+            option if steps::has_value(option) => at += 2,
             option if option.len() > 1 && option.starts_with('-') => at += 1,
             _ => break,
         }

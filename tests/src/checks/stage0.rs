@@ -14,7 +14,7 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocma
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use super::draw;
-use super::engine::{Caller, Engine, FIRST_WITH_IMAGE, FIRST_WITH_RUN, Outcome, called_by};
+use super::engine::{Caller, Engine, Outcome, called_by};
 use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::ROOTFS;
 use super::images::Home;
@@ -179,13 +179,13 @@ fn exit_statuses(engine: &Engine) -> Verdict {
 fn ignored_sigchld(engine: &Engine) -> Verdict {
     ignoring_sigchld(engine.command(["/bin/probe", "exit", "9"]))?.ends_with(9)?;
     // To pull takes children as well: other ones for root, and for an ordinary user.
-    if engine.step >= FIRST_WITH_RUN {
+    if engine.has_subcommands() {
         for caller in [Caller::Root, Caller::Ada] {
             let engine = Engine::new(engine.binary.clone(), engine.step, caller);
             let (home, image) = (Home::new(&engine)?, samples::rootfs()?);
             ignoring_sigchld(home.pull(&[&image]))?.ends_with(0)?;
             // One that runs what is not there yet pulls in a process of its own.
-            if engine.step >= FIRST_WITH_IMAGE {
+            if engine.runs_images() {
                 let home = Home::new(&engine)?;
                 ignoring_sigchld(home.image(&image, &["/bin/true"]))?.ends_with(0)?;
             }

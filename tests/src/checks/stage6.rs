@@ -319,7 +319,8 @@ fn leaves_no_cgroup(engine: &Engine) -> Verdict {
     limited(&["/no/such/file"])?.ends_with(127)?;
     machine.is_unchanged()?;
     // In the container, before there is a command.
-    let fails = if engine.step < 8 { ["--rootfs", "/no/such"] } else { ["-w", "/bin/busybox/x"] };
+    let fails =
+        if engine.runs_images() { ["-w", "/bin/busybox/x"] } else { ["--rootfs", "/no/such"] };
     limited(&[&fails[..], &["/bin/true"]].concat())?.ends_with(125)?;
     machine.is_unchanged()?;
     limited(&["/bin/sh", "-c", "sleep 310 & exit 3"])?.ends_with(3)?;

@@ -12,6 +12,7 @@ use shared::{Error, Explain, home};
 
 use super::host::is_root;
 use crate::checks::images::{Archive, Image, Item, Shelf};
+use crate::steps::{self, Root};
 
 /// Longer than any of them takes, on a machine that does something else as well.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -41,14 +42,17 @@ fn built() -> Result<Vec<PathBuf>, Error> {
 }
 
 fn steps_in(directory: &Path) -> Vec<PathBuf> {
-    let number = |path: &PathBuf| -> Option<u32> {
-        path.file_name()?.to_str()?.strip_prefix("step")?.parse().ok()
-    };
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut steps: Vec<PathBuf> =
         entries.map(|entry| entry.path()).filter(|path| number(path).is_some()).collect();
-    steps.sort_by_key(number);
+    steps.sort_by_key(|path| number(path));
     steps
+}
+
+/// Its number, if it's a program of a step that the table has.
+fn number(path: &Path) -> Option<u8> {
+    let number: u8 = path.file_name()?.to_str()?.strip_prefix("step")?.parse().ok()?;
+    (number <= steps::last()).then_some(number)
 }
 
 /// What to say of this step, and whether it runs here. `sudo`: whether it works unasked; None for root.
@@ -75,7 +79,7 @@ fn try_step(step: &Path, sudo: Option<&Result<(), String>>) -> Result<(String, b
 fn with_limits(step: &Path) -> Result<(String, bool), Error> {
     let limits = ["--memory", "64M", "--cpus", "0.5", "--pids", "64"];
     let as_whom = if is_root() { " (tried as root)" } else { "" };
-    if !usage(step)?.1.contains(limits[0]) {
+    if number(step).is_some_and(|number| number < steps::since(limits[0])) {
         return Ok((format!("runs here{as_whom}"), true));
     }
     Ok(match run(Command::new(step), step, &limits)? {
@@ -95,20 +99,24 @@ fn try_sudo() -> Result<(), String> {
 /// Lets the step, with these options, run a command, itself with --version: it is static, so it runs in any root filesystem.
 /// The inner result is the step's own error.
 fn run(mut command: Command, step: &Path, options: &[&str]) -> Result<Result<(), String>, Error> {
-    let (subcommand, help) = usage(step)?;
-    command.args(subcommand).args(options);
+    let Some(facts) = number(step).map(steps::step) else {
+        return Err(Error::new(format!("{} is in no row of steps/steps.toml", step.display())));
+    };
+    command.args((!facts.subcommands.is_empty()).then_some("run")).args(options);
     let name = step.file_name().unwrap_or_default();
     // Removed again at the end of this function, whatever happens in it.
     let (rootfs, home);
-    if help.contains("--rootfs") {
-        rootfs = Rootfs::make(step, name)?;
-        command.arg("--rootfs").arg(&rootfs.0).arg(Path::new("/").join(name));
-    } else if subcommand.is_some() {
-        home = Home::make()?;
-        command.env("SLIPWAY_HOME", &home.0);
-        command.arg(image_of(step, name)?).arg(Path::new("/").join(name));
-    } else {
-        command.arg(step);
+    match facts.root {
+        Root::Host => _ = command.arg(step),
+        Root::Folder => {
+            rootfs = Rootfs::make(step, name)?;
+            command.arg("--rootfs").arg(&rootfs.0).arg(Path::new("/").join(name));
+        }
+        Root::Image => {
+            home = Home::make()?;
+            command.env("SLIPWAY_HOME", &home.0);
+            command.arg(image_of(step, name)?).arg(Path::new("/").join(name));
+        }
     }
     command.arg("--version");
     let mut version = Command::new(step);
@@ -118,20 +126,6 @@ fn run(mut command: Command, step: &Path, options: &[&str]) -> Result<Result<(),
         return Ok(Ok(()));
     }
     Ok(Err(last_line(&output)))
-}
-
-/// The subcommand that runs a container, where there are such, and what its help says.
-fn usage(step: &Path) -> Result<(Option<&'static str>, String), Error> {
-    let help = |args: &[&str]| {
-        let mut command = Command::new(step);
-        command.args(args);
-        Ok(String::from_utf8_lossy(&finish(command)?.stdout).into_owned())
-    };
-    let all = help(&["--help"])?;
-    match all.contains("Commands:") {
-        true => Ok((Some("run"), help(&["run", "--help"])?)),
-        false => Ok((None, all)),
-    }
 }
 
 /// What a program that failed said last, or how it ended if it said nothing.

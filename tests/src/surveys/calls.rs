@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use calls::{Lesson, Plumbing, TABLE, Table};
 
-use crate::checks::LAST_STAGE;
 use crate::checks::engine::set_patience;
 use crate::checks::failure::Failure;
+use crate::steps;
 use crate::trace::Call;
 
 /// What each step adds, as a text.
@@ -19,7 +19,7 @@ pub fn run() -> Result<String, Failure> {
     set_patience(60);
     let (mut text, mut wrong) = (String::new(), Vec::new());
     let mut before = Seen::default();
-    for step in 0..=LAST_STAGE {
+    for step in 0..=steps::last() {
         let seen = Seen::of(&TABLE, &runs::of_step(step)?);
         wrong.extend(seen.complaints(&TABLE, step));
         text += &seen.tell(&TABLE, step, &before);

@@ -7,7 +7,8 @@ use fastrand::Rng;
 
 use super::engine;
 use crate::checks::failure::{Failure, require};
-use crate::checks::{Caller, LAST_STAGE, draw};
+use crate::checks::{Caller, draw};
+use crate::steps;
 
 mod disk;
 mod power;
@@ -31,7 +32,7 @@ pub fn sample() -> Result<String, Failure> {
 fn table(kills: u32) -> Result<String, Failure> {
     let mut text = "| what | called by | times | what is left | after the next start |\n|---|---|---|---|---|\n".to_string();
     for caller in [Caller::Ada, Caller::Root] {
-        let engine = engine(LAST_STAGE, caller)?;
+        let engine = engine(steps::last(), caller)?;
         let name = format!("{caller:?}").to_lowercase();
         let mut row = |cells: [&str; 4]| {
             let [what, times, left, after] = cells;

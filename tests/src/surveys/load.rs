@@ -10,7 +10,8 @@ use crate::checks::engine::{Engine, Outcome};
 use crate::checks::failure::{Failure, Verdict, equal, require};
 use crate::checks::machine::Machine;
 use crate::checks::running::{Running, eventually};
-use crate::checks::{Caller, LAST_STAGE, samples};
+use crate::checks::{Caller, samples};
+use crate::steps;
 
 const LIMITS: [&str; 6] = ["--memory", "16M", "--cpus", "0.5", "--pids", "8"];
 
@@ -36,7 +37,7 @@ fn table(at_once: u32, in_a_row: u32) -> Result<String, Failure> {
         |---|---|---|---|---|---|\n"
         .to_string();
     for caller in [Caller::Ada, Caller::Root] {
-        let engine = engine(LAST_STAGE, caller)?;
+        let engine = engine(steps::last(), caller)?;
         let image = samples::offer_once("load", || (serde_json::Value::Null, None))?;
         Outcome::of(engine.subcommand(["pull", "-q", &image]), b"")?.ends_with(0)?;
         // The first container of all makes the place for the others.

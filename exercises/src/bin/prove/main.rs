@@ -14,7 +14,8 @@ use clap::Parser;
 use exercises::tasks::Exercise;
 use shared::Error;
 use sources::Sources;
-use tests::checks::{LAST_STAGE, draw};
+use tests::checks::draw;
+use tests::steps;
 use tests::vm::Vm;
 
 use case::{Case, IN_C, Kind};
@@ -41,7 +42,7 @@ struct Options {
     seed: Option<u64>,
 
     /// Only these exercises
-    #[arg(value_name = "STEP", value_parser = clap::value_parser!(u8).range(1..=i64::from(LAST_STAGE)))]
+    #[arg(value_name = "STEP", value_parser = clap::value_parser!(u8).range(1..=i64::from(steps::last())))]
     steps: Vec<u8>,
 }
 
@@ -53,7 +54,7 @@ fn run(options: &Options) -> Result<u8> {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let sources = Sources::read(&checkout)?;
     let wanted = |step: &u8| options.steps.is_empty() || options.steps.contains(step);
-    let exercises: Vec<Exercise> = (1..=LAST_STAGE)
+    let exercises: Vec<Exercise> = (1..=steps::last())
         .filter(wanted)
         .map(|step| Exercise::read(&checkout, step))
         .collect::<Result<_>>()?;

@@ -9,6 +9,7 @@ use tests::checks;
 use tests::grading::How;
 use tests::remembered::Print;
 use tests::report::{Plan, Report};
+use tests::steps;
 use tests::surveys::{self, Survey};
 use tests::transcripts;
 use tests::vm::{self, payload};
@@ -60,10 +61,20 @@ impl Part {
     }
 }
 
+/// The stages whose checks are asked for.
+pub fn stages(options: &Options) -> Vec<u8> {
+    match options.subject {
+        Some(Subject::Stage(stage)) => vec![stage],
+        None => (0..=steps::last()).collect(),
+        Some(_) => Vec::new(),
+    }
+}
+
 /// All that is asked for, in the order in which it is begun.
 pub fn all(options: &Options) -> Result<Vec<Job>, Error> {
     let Some(subject) = options.subject.clone() else { return all_of_everything(options) };
     match subject {
+        Subject::Stage(stage) if !checks::has_stage(stage) => Ok(Vec::new()),
         Subject::Stage(stage) => Ok(of_stage(options, stage)),
         Subject::Survey(survey) if options.only.is_some() => {
             let name = survey.name;
@@ -105,15 +116,19 @@ fn all_of_everything(options: &Options) -> Result<Vec<Job>, Error> {
         jobs.push(Job::Saved);
     }
     let plans = if options.all { Plan::all() } else { Plan::usual() };
-    let checks = |control| move |plan| Job::Checks { plan, part: Part::ALL, control };
-    jobs.extend(plans.into_iter().map(checks(false)));
+    let of = |control| move |plan| Job::Checks { plan, part: Part::ALL, control };
+    jobs.extend(plans.into_iter().map(of(false)));
     if whole {
         let survey =
             |survey: &'static Survey| Job::Survey { survey, sample: survey.sample.is_some() };
         jobs.extend(surveys::ALL.iter().map(survey));
     }
-    let controls = (0..=checks::LAST_STAGE).rev().map(Plan::control);
-    jobs.extend(controls.map(checks(true)));
+    jobs.extend((0..=steps::last()).rev().map(Plan::control).map(of(true)));
+    jobs.retain(|job| match job {
+        // Of a stage that has none, which has been told.
+        Job::Checks { plan, .. } => checks::all().any(|check| plan.has(check)),
+        _ => true,
+    });
     Ok(jobs)
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use pages::Page;
 use shared::Error;
+use tests::checks;
 use tests::grading::{self, How};
 use tests::remembered::{Memory, Print};
 use tests::report::{Plan, Report};
@@ -80,6 +81,12 @@ fn remembered(
     memory: &Memory,
     tally: &mut Tally,
 ) -> Result<VecDeque<Task>, Error> {
+    for stage in job::stages(options).into_iter().filter(|stage| !checks::has_stage(*stage)) {
+        println!(
+            "FAIL  stage {stage} has no checks: they belong in tests/src/checks/stage{stage}.rs"
+        );
+        tally.failed += 1;
+    }
     let jobs = job::all(options)?;
     if options.subject.is_some() || options.only.is_some() {
         return Ok(jobs.into_iter().map(|job| (job, None)).collect());

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Parser;
 use pages::Page;
-use tests::checks::LAST_STAGE;
+use tests::steps;
 use tests::surveys::{self, Survey};
 use tests::transcripts;
 
@@ -56,7 +56,7 @@ impl FromStr for Subject {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Subject, String> {
-        let stage = text.parse().ok().filter(|stage| *stage <= LAST_STAGE).map(Subject::Stage);
+        let stage = text.parse().ok().filter(|stage| *stage <= steps::last()).map(Subject::Stage);
         if let Some(subject) = stage.or(surveys::named(text).map(Subject::Survey)) {
             return Ok(subject);
         }
@@ -64,11 +64,12 @@ impl FromStr for Subject {
         match transcripts::named(&pages, text) {
             meant if !meant.is_empty() => Ok(Subject::Pages(meant)),
             _ => {
+                let last = steps::last();
                 let surveys: Vec<&str> = surveys::ALL.iter().map(|survey| survey.name).collect();
                 let chapters: Vec<String> = pages.iter().map(transcripts::title).collect();
                 let (surveys, chapters) = (surveys.join(", "), chapters.join(", "));
                 Err(format!(
-                    "the stages are 0 to {LAST_STAGE}, the surveys: {surveys}, the chapters: {chapters}"
+                    "the stages are 0 to {last}, the surveys: {surveys}, the chapters: {chapters}"
                 ))
             }
         }
@@ -78,8 +79,9 @@ impl FromStr for Subject {
 fn after_help() -> String {
     let survey = |survey: &Survey| format!("  {:10}  {}\n", survey.name, survey.promise);
     let surveys: String = surveys::ALL.iter().map(survey).collect();
+    let last = steps::last();
     format!(
-        "Surveys:\n{surveys}\nChapters:\n  chapter0 … chapter{LAST_STAGE}, introduction, setup; \
+        "Surveys:\n{surveys}\nChapters:\n  chapter0 … chapter{last}, introduction, setup; \
         chapter4-mounts is one page of a chapter\n\n\
         INSTA_UPDATE=always accepts what is shown as snapshots, and as the book's transcripts."
     )

@@ -18,15 +18,9 @@ use crate::checks::failure::{Failure, require};
 use crate::checks::running::{Running, eventually};
 use crate::checks::samples;
 use crate::checks::terminal::Terminal;
-use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY};
+use crate::checks::{Caller, Engine};
+use crate::steps;
 use crate::trace::{Call, own_calls};
-
-/// The first steps with a hostname, a user namespace, limits, `pull`, images to run.
-const HOSTNAME: u8 = 2;
-const USERNS: u8 = 5;
-const LIMITS: u8 = 6;
-const PULL: u8 = 7;
-const IMAGE: u8 = 8;
 
 /// Where cgroups are mounted.
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -34,14 +28,14 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// All that a step does when it does all that it can.
 pub fn of_step(step: u8) -> Result<Vec<Call>, Failure> {
     let root = Runs { engine: engine(step, Caller::Root)? };
-    let stale = if step == LIMITS { Some(StaleGroup::make()?) } else { None };
+    let stale = if step == steps::since("--memory") { Some(StaleGroup::make()?) } else { None };
     let mut calls = root.stopped_and_ended()?;
     drop(stale);
     calls.extend(root.at_a_terminal()?);
-    if step == PULL {
+    if step == steps::since("pull") {
         calls.extend(root.pull()?);
     }
-    if step >= FIRST_FOR_ORDINARY {
+    if step >= steps::first_for_ordinary() {
         let ada = Runs { engine: engine(step, Caller::Ada)? };
         calls.extend(ada.traced(ada.engine.line(ada.options()))?);
     }
@@ -95,10 +89,13 @@ impl Runs {
         // An ordinary user gets the same by `auto`, for under a tracer no set-user-ID program helps.
         let userns = if self.engine.caller == Caller::Root { "single" } else { "auto" };
         let options = [
-            (HOSTNAME, vec!["--hostname", "inside"]),
-            (USERNS, vec!["--userns", userns]),
-            (LIMITS, vec!["--memory", "64M", "--cpus", "0.5", "--pids", "32"]),
-            (IMAGE, vec!["--pull", "always", "--workdir", "/made/here", "--user", "0:0"]),
+            (steps::since("--hostname"), vec!["--hostname", "inside"]),
+            (steps::since("--userns"), vec!["--userns", userns]),
+            (steps::since("--memory"), vec!["--memory", "64M", "--cpus", "0.5", "--pids", "32"]),
+            (
+                steps::first_with_image(),
+                vec!["--pull", "always", "--workdir", "/made/here", "--user", "0:0"],
+            ),
         ];
         let known = options.into_iter().filter(|(since, _)| *since <= self.engine.step);
         known.flat_map(|(_, words)| words).chain(["true"]).collect()

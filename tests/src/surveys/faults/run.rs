@@ -18,16 +18,10 @@ use crate::checks::failure::{Failure, require};
 use crate::checks::fixture::own;
 use crate::checks::images::home::PLACE;
 use crate::checks::samples;
-use crate::checks::{Caller, Engine, FIRST_FOR_ORDINARY, LAST_STAGE};
+use crate::checks::{Caller, Engine};
+use crate::steps;
 use crate::surveys::engine;
 use crate::trace::own_calls;
-
-/// The first steps with a hostname, a root filesystem, a user namespace, limits, `pull`, images to run.
-const HOSTNAME: u8 = 2;
-const USERNS: u8 = 5;
-const LIMITS: u8 = 6;
-const PULL: u8 = 7;
-const IMAGE: u8 = 8;
 
 /// A command line of a step.
 pub struct Run {
@@ -59,15 +53,18 @@ pub struct Occurrence {
 /// All runs, as they are told of.
 pub fn all() -> Vec<(u8, Caller, Kind)> {
     let mut all = Vec::new();
-    for step in 0..=LAST_STAGE {
+    for step in 0..=steps::last() {
         all.push((step, Caller::Root, Kind::Command));
-        if step >= FIRST_FOR_ORDINARY && step != PULL {
+        // What runs a command in the step that pulls is that of the step before.
+        let pulls = step == steps::since("pull");
+        if step >= steps::first_for_ordinary() && !pulls {
             all.push((step, Caller::Ada, Kind::Command));
         }
-        match step {
-            PULL => all.push((step, Caller::Root, Kind::Pull)),
-            IMAGE => all.push((step, Caller::Root, Kind::Always)),
-            _ => {}
+        if pulls {
+            all.push((step, Caller::Root, Kind::Pull));
+        }
+        if step == steps::first_with_image() {
+            all.push((step, Caller::Root, Kind::Always));
         }
     }
     all
@@ -108,13 +105,16 @@ impl Run {
 
     fn options(&self) -> Vec<&'static str> {
         // Step 8's root has all ids, so both ways are taken.
-        let userns = if self.step < IMAGE { "single" } else { "auto" };
+        let userns = if self.step < steps::first_with_image() { "single" } else { "auto" };
         let pull = if self.kind == Kind::Always { "always" } else { "missing" };
         let options = [
-            (HOSTNAME, vec!["--hostname", "inside"]),
-            (USERNS, vec!["--userns", userns]),
-            (LIMITS, vec!["--memory", "64M", "--cpus", "0.5", "--pids", "32"]),
-            (IMAGE, vec!["--pull", pull, "--workdir", "/made/here", "--user", "0:0"]),
+            (steps::since("--hostname"), vec!["--hostname", "inside"]),
+            (steps::since("--userns"), vec!["--userns", userns]),
+            (steps::since("--memory"), vec!["--memory", "64M", "--cpus", "0.5", "--pids", "32"]),
+            (
+                steps::first_with_image(),
+                vec!["--pull", pull, "--workdir", "/made/here", "--user", "0:0"],
+            ),
         ];
         let known = options.into_iter().filter(|(since, _)| *since <= self.step);
         known.flat_map(|(_, words)| words).chain(["true"]).collect()

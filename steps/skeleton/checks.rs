@@ -1,0 +1,4 @@
+//! Stage NUMBER: IDEA.
+
+promises! { stage NUMBER:
+}
