@@ -112,6 +112,7 @@ impl Grading<'_> {
         let how = How {
             patience: Some(self.patience),
             seed: Some(self.seed),
+            idle: None,
             only: only.iter().map(|name| name.to_string()).collect(),
             sparing: true,
             until_failure: self.at.is_some(),

@@ -35,6 +35,7 @@ pub mod running;
 pub mod samples;
 pub mod setup;
 pub mod terminal;
+pub mod waiting;
 
 mod stage0;
 mod stage1;

@@ -15,6 +15,9 @@ const LONGEST: Duration = Duration::from_secs(20 * 60);
 pub struct How {
     /// How long a check waits for what does not come, in seconds.
     pub patience: Option<u64>,
+    /// Such a wait ends earlier when the machine has been idle for so much of it, in milliseconds: for those who
+    /// expect failures.
+    pub idle: Option<u64>,
     /// What the checks put in is drawn from this.
     pub seed: Option<u64>,
     /// Only the checks of these names, in this order; all if there are none.
@@ -43,7 +46,9 @@ pub fn run_checks(
     for (option, wanted) in [("--sparing", how.sparing), ("--until-failure", how.until_failure)] {
         argv.extend(wanted.then(|| option.into()));
     }
-    for (option, value) in [("--patience", how.patience), ("--seed", how.seed)] {
+    for (option, value) in
+        [("--patience", how.patience), ("--idle", how.idle), ("--seed", how.seed)]
+    {
         argv.extend(value.into_iter().flat_map(|value| [option.into(), value.to_string()]));
     }
     if !how.only.is_empty() {

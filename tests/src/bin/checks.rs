@@ -8,6 +8,7 @@ use shared::{Error, Explain};
 use tests::checks::engine::{Caller, Engine};
 use tests::checks::machine::Machine;
 use tests::checks::setup::{begin, find};
+use tests::checks::waiting::end_when_idle;
 use tests::checks::{self, Check, draw, fixture};
 use tests::report::{Plan, Report};
 
@@ -21,6 +22,10 @@ struct Options {
     /// How long a check waits for what does not come
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     patience: u64,
+
+    /// End a wait earlier, when the machine has been idle for so long of it
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    idle: u64,
 
     /// What the checks put in is drawn from this number
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
@@ -68,6 +73,7 @@ fn run(options: &Options) -> Result<u8, Error> {
     draw::set_seed(options.seed);
     draw::set_sparing(options.sparing);
     begin(options.patience)?;
+    end_when_idle(options.idle);
     if let Some(user) = &options.prepare {
         let caller = if user == "ada" { Caller::Ada } else { Caller::Root };
         fixture::hand_over(caller).explain("give the files of the checks to the caller")?;

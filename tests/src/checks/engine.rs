@@ -9,28 +9,16 @@ use std::os::fd::FromRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::failure::{Failure, Verdict, equal, require};
 use super::samples;
+use super::waiting::Wait;
+pub use super::waiting::{patience, set_patience};
 use crate::steps::{self, Root};
-
-static PATIENCE: AtomicU64 = AtomicU64::new(20);
-
-/// How long to wait for a line, a prompt, a process's end. Every wait that ends in a failure takes as
-/// long.
-pub fn patience() -> Duration {
-    Duration::from_secs(PATIENCE.load(Ordering::Relaxed))
-}
-
-/// Sets that time, in seconds.
-pub fn set_patience(seconds: u64) {
-    PATIENCE.store(seconds, Ordering::Relaxed);
-}
 
 /// How long a run may take. On a busy machine that emulates its processor, Python takes ten seconds.
 fn longest_run() -> Duration {
@@ -312,8 +300,8 @@ pub fn ending(status: ExitStatus) -> String {
 
 /// Waits for a child; kills it and gives None when it takes longer than `patience`.
 pub fn wait(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
-    let start = Instant::now();
-    while start.elapsed() < patience {
+    let waiting = Wait::of(patience);
+    while !waiting.is_over() {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }

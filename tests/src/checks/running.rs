@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use super::engine::{Engine, ending, memory_file, patience, text, typed, wait};
 use super::failure::{Failure, Verdict, require};
+use super::waiting::Wait;
 
 /// A started engine. Its standard input is a pipe; dropping it closes that,
 /// and kills the engine if that does not end it.
@@ -47,7 +48,13 @@ impl Running {
 
     /// The next line of its output.
     pub fn line(&self, expected: &str) -> Result<String, Failure> {
-        let line = self.lines.recv_timeout(patience());
+        let waiting = Wait::of(patience());
+        let line = loop {
+            match self.lines.recv_timeout(waiting.next()) {
+                Err(RecvTimeoutError::Timeout) if !waiting.is_over() => {}
+                line => break line,
+            }
+        };
         line.map_err(|error| {
             // What is at its end closes its output a moment before.
             let moment = match error {
@@ -189,12 +196,12 @@ pub fn eventually(done: impl FnMut() -> bool) -> bool {
 
 /// Waits until `done`, at most so long.
 pub fn within(time: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let start = Instant::now();
-    while start.elapsed() < time {
+    let waiting = Wait::of(time);
+    while !waiting.is_over() {
         if done() {
             return true;
         }
-        thread::sleep(Duration::from_millis(5));
+        waiting.pause();
     }
     false
 }

@@ -4,7 +4,6 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,6 +14,7 @@ use nix::unistd::{Gid, Pid, Uid, execv, setgid, setgroups, setuid};
 
 use super::engine::{Engine, patience};
 use super::failure::{Failure, Verdict};
+use super::waiting::Wait;
 
 /// A pseudo-terminal, and the program that leads its session.
 pub struct Terminal {
@@ -89,14 +89,14 @@ impl Terminal {
 
     /// Waits until the screen shows `text`, and gives what it showed before that.
     pub fn wait_for(&mut self, text: &str) -> Result<String, Failure> {
-        let end = Instant::now() + patience();
+        let waiting = Wait::of(patience());
         loop {
             if let Some(at) = self.shown.find(text) {
                 let mut before: String = self.shown.drain(..at + text.len()).collect();
                 before.truncate(at);
                 return Ok(before);
             }
-            let Some(bytes) = self.read_until(end) else {
+            let Some(bytes) = self.read(&waiting) else {
                 let tried = format!("typing {:?}", self.typed);
                 return Err(Failure::new(tried, format!("{text:?}"), format!("{:?}", self.shown)));
             };
@@ -110,13 +110,19 @@ impl Terminal {
         self.wait_for(&format!("<{status}>")).map(drop)
     }
 
-    /// What is written next. None: nothing until `end`, or nobody is there any more to write.
-    fn read_until(&mut self, end: Instant) -> Option<Vec<u8>> {
+    /// What is written next. None: nothing until the wait was over, or nobody is there any more to write.
+    fn read(&mut self, waiting: &Wait) -> Option<Vec<u8>> {
         let mut master = self.master.as_ref()?;
-        let left = end.saturating_duration_since(Instant::now());
-        let wait = PollTimeout::try_from(left).ok()?;
-        let mut polled = [PollFd::new(master.as_fd(), PollFlags::POLLIN)];
-        poll(&mut polled, wait).ok().filter(|ready| *ready > 0)?;
+        loop {
+            let time = PollTimeout::try_from(waiting.next()).ok()?;
+            let mut polled = [PollFd::new(master.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut polled, time).ok()? > 0 {
+                break;
+            }
+            if waiting.is_over() {
+                return None;
+            }
+        }
         let mut buffer = [0; 4096];
         let count = master.read(&mut buffer).ok().filter(|count| *count > 0)?;
         Some(buffer[..count].to_vec())

@@ -145,6 +145,7 @@ impl Trial<'_> {
         let how = How {
             patience: (expected != Expected::Passes).then_some(PATIENCE),
             seed: Some(self.seed),
+            idle: None,
             only: only.to_vec(),
             sparing: true,
             until_failure: expected == Expected::OneFailure,

@@ -19,6 +19,10 @@ use crate::options::{Options, Subject};
 /// How long a negative control waits for what does not come, in seconds. Most of them wait for that.
 const PATIENCE_OF_CONTROLS: u64 = 8;
 
+/// They don't when the machine has been idle for so long, in milliseconds. (An engine that gives its container a moment to
+/// end, or strace that holds one back, sleeps no longer.)
+const IDLE_OF_CONTROLS: u64 = 1500;
+
 /// What a worker does at a time.
 #[derive(Clone)]
 pub enum Job {
@@ -76,15 +80,19 @@ pub fn all(options: &Options) -> Result<Vec<Job>, Error> {
     match subject {
         Subject::Stage(stage) if !checks::has_stage(stage) => Ok(Vec::new()),
         Subject::Stage(stage) => Ok(of_stage(options, stage)),
-        Subject::Survey(survey) if options.only.is_some() => {
+        Subject::Survey(survey) if options.only.is_some() || options.control => {
             let name = survey.name;
-            let text = format!("{name} is a survey, and has no checks: leave --only out");
+            let text =
+                format!("{name} is a survey, and has no checks: leave --only and --control out");
             Err(Error::new(text))
         }
         // All of it only for those who ask for it.
         Subject::Survey(survey) => Ok(vec![Job::Survey { survey, sample: false }]),
-        Subject::Pages(_) if options.only.is_some() || options.program.is_some() => {
-            let text = "a chapter's commands are not checks: leave --only and --program out";
+        Subject::Pages(_)
+            if options.only.is_some() || options.program.is_some() || options.control =>
+        {
+            let text =
+                "a chapter's commands are not checks: leave --only, --program and --control out";
             Err(Error::new(text))
         }
         Subject::Pages(pages) => Ok(pages.into_iter().map(Job::Page).collect()),
@@ -92,6 +100,9 @@ pub fn all(options: &Options) -> Result<Vec<Job>, Error> {
 }
 
 fn of_stage(options: &Options, stage: u8) -> Vec<Job> {
+    if options.control {
+        return vec![Job::Checks { plan: Plan::control(stage), part: Part::ALL, control: true }];
+    }
     let mut plans = Plan::of_stage(stage);
     if let Some(file) = options.program.as_ref().and_then(|file| file.file_name()) {
         plans.iter_mut().for_each(|plan| plan.program = file.to_string_lossy().into());
@@ -149,6 +160,7 @@ impl Job {
         let Job::Checks { plan, part, control } = self else { return How::default() };
         How {
             patience: control.then_some(PATIENCE_OF_CONTROLS),
+            idle: control.then_some(IDLE_OF_CONTROLS),
             only: options.only.clone().map_or_else(|| part.names(plan), |name| vec![name]),
             ..How::default()
         }

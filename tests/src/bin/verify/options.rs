@@ -30,6 +30,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE", requires = "subject")]
     pub program: Option<PathBuf>,
 
+    /// The stage's negative control: its checks on the step before, which must not pass them
+    #[arg(long, requires = "subject", conflicts_with_all = ["program", "only"])]
+    pub control: bool,
+
     /// Only the check of this name
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
