@@ -21,7 +21,10 @@ fn checkout() -> PathBuf {
     let help = "  -v, --version\n      --hostname <NAME>  its name\n      --rootfs <DIR>     its /";
     let print = format!("#!/bin/sh\n[ \"$1\" = --help ] && echo '{help}' && exit\necho \"$*\"\n");
     let run = fs::read_to_string(Path::new(TOP).join("steps/run")).unwrap();
-    for (file, text) in [("step5", print), ("steps/build", build), ("steps/run", run)] {
+    let table = fs::read_to_string(Path::new(TOP).join("steps/steps.toml")).unwrap();
+    let files =
+        [("step5", print), ("steps/build", build), ("steps/run", run), ("steps/steps.toml", table)];
+    for (file, text) in files {
         fs::write(top.join(file), text).unwrap();
         fs::set_permissions(top.join(file), Permissions::from_mode(0o755)).unwrap();
     }
