@@ -1,5 +1,6 @@
 //! Holds what checks show, and how the negative controls fail, to the files in tests/snapshots.
 
+use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 
 use crate::report::Report;
@@ -57,6 +58,13 @@ impl Snapshots {
             }
         }
     }
+}
+
+/// The head of the table that is the snapshot of this name.
+pub fn head(name: &str) -> Option<String> {
+    let file = format!("{}/snapshots/{name}.snap", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find(|line| line.starts_with('|')).map(String::from)
 }
 
 /// Numbers of two digits and more differ from run to run: process ids, inodes, sizes. Exit statuses

@@ -11,6 +11,7 @@ use crate::steps;
 
 mod attacks;
 mod calls;
+pub mod columns;
 mod deaths;
 mod faults;
 mod images;
@@ -26,6 +27,8 @@ pub struct Survey {
     pub name: &'static str,
     /// What the text tells, as one sentence.
     pub promise: &'static str,
+    /// It is a table with a column for each step.
+    pub by_step: bool,
     /// Makes the text. It runs in /slipway as root, and leaves the machine as it was.
     pub run: fn() -> Result<String, Failure>,
     /// A part of it, for `./just test`, where all of it takes too long: what it says is held to no
@@ -38,48 +41,56 @@ pub const ALL: &[Survey] = &[
     Survey {
         name: "isolation",
         promise: "what a container of each step has of its own, and what is the host's",
+        by_step: true,
         run: isolation::run,
         sample: None,
     },
     Survey {
         name: "attacks",
         promise: "which small attacks on the host work in each step, and what stops the others",
+        by_step: true,
         run: attacks::run,
         sample: None,
     },
     Survey {
         name: "calls",
         promise: "the system calls that each step adds, and that its chapter explains them",
+        by_step: false,
         run: calls::run,
         sample: None,
     },
     Survey {
         name: "faults",
         promise: "that each step ends well when any one of its system calls fails, or is its last",
+        by_step: false,
         run: faults::run,
         sample: Some(faults::sample),
     },
     Survey {
         name: "deaths",
         promise: "what is left when an engine is killed at any moment, and when the disk is full",
+        by_step: false,
         run: deaths::run,
         sample: Some(deaths::sample),
     },
     Survey {
         name: "load",
         promise: "a hundred containers at once, and a thousand in a row",
+        by_step: false,
         run: load::run,
         sample: Some(load::sample),
     },
     Survey {
         name: "images",
         promise: "what becomes of hostile and odd images, and that nothing outside them changes",
+        by_step: false,
         run: images::run,
         sample: Some(images::sample),
     },
     Survey {
         name: "registries",
         promise: "what comes of hostile registries: no pull hangs, and each says why it failed",
+        by_step: false,
         run: registries::run,
         sample: Some(registries::sample),
     },
@@ -118,25 +129,6 @@ pub fn engine(step: u8, caller: Caller) -> Result<Engine, Failure> {
     let file = setup::find(&program)
         .map_err(|error| Failure::new(&program, "a program to survey", error))?;
     Ok(Engine::new(file, step, caller))
-}
-
-/// Every step with everybody who can call it: root all of them, then ada those that she can.
-pub fn columns() -> impl Iterator<Item = (u8, Caller)> {
-    let root = (0..=steps::last()).map(|step| (step, Caller::Root));
-    root.chain((steps::first_for_ordinary()..=steps::last()).map(|step| (step, Caller::Ada)))
-}
-
-/// A Markdown table: a line for each row, whose first cell is the row's name, and above them the
-/// names of the columns.
-pub fn table(corner: &str, rows: &[Vec<String>]) -> String {
-    let names = columns().map(|(step, caller)| match caller {
-        Caller::Root => format!("{step}"),
-        Caller::Ada => format!("{step}, ada"),
-    });
-    let head: Vec<String> = [corner.to_string()].into_iter().chain(names).collect();
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let rule = format!("|{}\n", "---|".repeat(head.len()));
-    rows.iter().fold(line(&head) + &rule, |text, row| text + &line(row))
 }
 
 /// The limits that the steps which have some are given.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use shared::Error;
 use tests::checks::setup;
-use tests::surveys::{self, Survey};
+use tests::surveys::{self, Survey, columns};
 
 /// How long a survey waits for what does not come, in seconds.
 const PATIENCE: u64 = 20;
@@ -16,6 +16,10 @@ struct Options {
     /// Which survey
     #[arg(value_parser = survey)]
     name: &'static Survey,
+
+    /// Make no more columns than a table with this head has, and the newest
+    #[arg(long, value_name = "HEAD")]
+    like: Option<String>,
 
     /// Only a sample of it, if it has one
     #[arg(long)]
@@ -33,6 +37,9 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<u8, Error> {
     setup::begin(PATIENCE)?;
+    if let Some(head) = &options.like {
+        columns::make_like(head);
+    }
     let sample = options.name.sample.filter(|_| options.sample);
     match surveys::conduct(sample.unwrap_or(options.name.run)) {
         Ok(text) => print!("{text}"),

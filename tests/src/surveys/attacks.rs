@@ -5,7 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{columns, engine, table};
+use super::columns::{columns, table};
+use super::engine;
 use crate::checks::failure::{Failure, require};
 use crate::checks::fixture::{ROOTFS, own};
 use crate::checks::machine::Machine;

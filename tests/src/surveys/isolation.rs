@@ -5,7 +5,8 @@ use std::fs;
 
 use nix::unistd::{Pid, gethostname};
 
-use super::{columns, engine, limits, table};
+use super::columns::{columns, table};
+use super::{engine, limits};
 use crate::checks::Engine;
 use crate::checks::failure::Failure;
 use crate::checks::fixture::{inside, outside};

@@ -9,6 +9,7 @@ use tests::checks;
 use tests::grading::How;
 use tests::remembered::Print;
 use tests::report::{Plan, Report};
+use tests::snapshots;
 use tests::steps;
 use tests::surveys::{self, Survey};
 use tests::transcripts;
@@ -28,8 +29,8 @@ const IDLE_OF_CONTROLS: u64 = 1500;
 pub enum Job {
     /// A plan, which of its checks, and whether they must fail.
     Checks { plan: Plan, part: Part, control: bool },
-    /// A survey, or a sample of it.
-    Survey { survey: &'static Survey, sample: bool },
+    /// A survey, or a sample of it; of one by step no more columns than its snapshot has, if that is given.
+    Survey { survey: &'static Survey, sample: bool, like: Option<String> },
     /// The transcripts of a page of the book.
     Page(Page),
     /// A VM that goes on from a saved one.
@@ -87,7 +88,7 @@ pub fn all(options: &Options) -> Result<Vec<Job>, Error> {
             Err(Error::new(text))
         }
         // All of it only for those who ask for it.
-        Subject::Survey(survey) => Ok(vec![Job::Survey { survey, sample: false }]),
+        Subject::Survey(survey) => Ok(vec![Job::Survey { survey, sample: false, like: None }]),
         Subject::Pages(_)
             if options.only.is_some() || options.program.is_some() || options.control =>
         {
@@ -130,8 +131,11 @@ fn all_of_everything(options: &Options) -> Result<Vec<Job>, Error> {
     let of = |control| move |plan| Job::Checks { plan, part: Part::ALL, control };
     jobs.extend(plans.into_iter().map(of(false)));
     if whole {
-        let survey =
-            |survey: &'static Survey| Job::Survey { survey, sample: survey.sample.is_some() };
+        let survey = |survey: &'static Survey| {
+            let shown = (survey.by_step && !options.all).then(|| snapshots::head(survey.name));
+            let sample = survey.sample.is_some();
+            Job::Survey { survey, sample, like: shown.flatten() }
+        };
         jobs.extend(surveys::ALL.iter().map(survey));
     }
     jobs.extend((0..=steps::last()).rev().map(Plan::control).map(of(true)));
@@ -148,8 +152,8 @@ impl Job {
     pub fn name(&self) -> String {
         match self {
             Job::Checks { plan, .. } => plan.to_string(),
-            Job::Survey { survey, sample: false } => survey.name.into(),
-            Job::Survey { survey, sample: true } => format!("{} sample", survey.name),
+            Job::Survey { survey, sample: false, .. } => survey.name.into(),
+            Job::Survey { survey, sample: true, .. } => format!("{} sample", survey.name),
             Job::Page(page) => transcripts::title(page),
             Job::Saved => "saved".into(),
         }
@@ -197,8 +201,8 @@ impl Prints {
                 let own = |step: &&PathBuf| step.ends_with(&plan.program);
                 self.steps.iter().filter(own).try_for_each(|step| print.program(step))?;
             }
-            Job::Survey { .. } => {
-                print.text(&job.name());
+            Job::Survey { like, .. } => {
+                print.text(&format!("{} {like:?}", job.name()));
                 self.add_checkers(&mut print, &["survey", "probe"])?;
                 self.steps.iter().try_for_each(|step| print.program(step))?;
             }

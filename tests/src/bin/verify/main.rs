@@ -115,8 +115,9 @@ fn work(options: &Options, queue: &Queue) -> Result<(), Error> {
                 let (vm, how) = (started(&mut vm, options)?, job.how(options));
                 Found::Checks(run_checks(vm, &how, plan, *control, &queue.tally)?)
             }
-            Job::Survey { survey, sample } => {
-                Found::Survey(run_survey(started(&mut vm, options)?, survey, *sample)?)
+            Job::Survey { survey, sample, like } => {
+                let vm = started(&mut vm, options)?;
+                Found::Survey(run_survey(vm, survey, *sample, like.as_deref())?)
             }
             Job::Page(page) => Found::Page(type_page(page)?),
             Job::Saved => Found::Saved(saved::faults()?),
@@ -136,9 +137,20 @@ fn started<'a>(vm: &'a mut Option<Vm>, options: &Options) -> Result<&'a mut Vm, 
 }
 
 /// The survey's text; None if it failed, and has said why.
-fn run_survey(vm: &mut Vm, survey: &Survey, sample: bool) -> Result<Option<String>, Error> {
+fn run_survey(
+    vm: &mut Vm,
+    survey: &Survey,
+    sample: bool,
+    like: Option<&str>,
+) -> Result<Option<String>, Error> {
     let mut text = String::new();
-    let words = ["survey", survey.name].into_iter().chain(sample.then_some("--sample"));
+    let mut words = vec!["survey", survey.name];
+    if sample {
+        words.push("--sample");
+    }
+    if let Some(head) = like {
+        words.extend(["--like", head]);
+    }
     let command = Command::new(words);
     let outcome = vm.run_lines(&command, &mut |stream, line| match stream {
         Stream::Stdout => text += &format!("{line}\n"),

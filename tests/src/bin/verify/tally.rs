@@ -45,7 +45,7 @@ impl Tally {
             (Job::Checks { plan, part, control }, Found::Checks(reports)) => {
                 self.take_checks(options, plan, part.of, *control, reports, &time);
             }
-            (Job::Survey { survey, sample }, Found::Survey(text)) => {
+            (Job::Survey { survey, sample, .. }, Found::Survey(text)) => {
                 self.take_survey(survey, *sample, text.as_deref(), &time);
             }
             (Job::Page(page), Found::Page(outcome)) => self.take_page(page, &outcome, &time),
