@@ -391,9 +391,9 @@ fn stopped_in_background(engine: &Engine, terminal: &mut Terminal, command: &str
     terminal.wait_for("ready:")?;
     terminal.enter("while jobs | grep -q Running; do sleep 0.1; done; echo loo''ked")?;
     terminal.wait_for("looked\r\n")?;
-    // What the shell knows is the engine. The command could be trying without end.
+    // What the shell knows is the engine. Its child, where it has one, could be trying without end.
     let job = first_child(terminal.leader());
-    let inner = if engine.step > 0 { job.and_then(first_child) } else { job };
+    let inner = job.map(|job| first_child(job).unwrap_or(job));
     let state = || {
         let stat = fs::read_to_string(format!("/proc/{}/stat", inner?)).ok()?;
         stat.rsplit_once(") ")?.1.chars().next()
