@@ -97,6 +97,10 @@ fn run(options: &Options) -> Result<bool, String> {
         }
         let rounds = if options.short { row.short_rounds } else { row.rounds };
         let rounds = options.rounds.map_or(rounds, usize::from);
+        if rounds == 0 {
+            println!("\n{}: not measured, because it has no short form", row.name);
+            continue;
+        }
         let mut figures = Measured::measure(row, rounds, &bench)?;
         print!("{}", figures.text());
         if options.short && figures.is_far_off() {
