@@ -79,19 +79,20 @@ impl Grading<'_> {
                 }
                 // Whatever was found out about them before need not hold any more.
                 let later = outcomes.tasks[number..].iter_mut();
-                later.for_each(|task| _ = task.get_or_insert_default());
+                for task in later {
+                    _ = task.get_or_insert_default();
+                }
                 break;
             }
         }
         let advice =
             Advice { exercise: self.exercise, program: &self.program, was_right: &self.was_right };
-        match outcomes.failed.is_empty() {
-            false => println!("\n{}", advice.text(&outcomes.failed)),
-            true => {
-                println!(
-                    "\nAll of it is right. ./just solution {step} shows how the reference does it."
-                );
-            }
+        if !outcomes.failed.is_empty() {
+            println!("\n{}", advice.text(&outcomes.failed))
+        } else {
+            println!(
+                "\nAll of it is right. ./just solution {step} shows how the reference does it."
+            );
         }
         println!("(What the checks put in was drawn from seed {}; --seed repeats it.)", self.seed);
         Ok(outcomes)
@@ -106,7 +107,9 @@ impl Grading<'_> {
         outcomes: &mut Outcomes,
     ) -> Result<()> {
         let name = self.program.file_name().context("a program has a name")?.to_string_lossy();
-        plans.iter_mut().for_each(|plan| plan.program = name.clone().into());
+        for plan in &mut plans {
+            plan.program = name.clone().into();
+        }
         let is_wanted = |check: &Check| only.is_empty() || only.contains(&check.name);
         plans.retain(|plan| checks::all().any(|check| is_wanted(check) && plan.has(check)));
         let how = How {
@@ -188,7 +191,9 @@ impl Shown {
             }
             Some(kept) => {
                 println!();
-                kept.iter().chain(&lines).for_each(|line| println!("{line}"));
+                for line in kept.iter().chain(&lines) {
+                    println!("{line}");
+                }
             }
             None => lines.iter().for_each(|line| println!("{line}")),
         }

@@ -23,9 +23,10 @@ pub fn directory(checkout: &Path, step: u8) -> PathBuf {
 /// It is not.
 pub fn begun(checkout: &Path, step: u8) -> Result<PathBuf> {
     let place = directory(checkout, step);
-    match place.is_dir() {
-        true => Ok(place),
-        false => bail!("there is no work/step{step}: ./just start {step} makes it"),
+    if place.is_dir() {
+        Ok(place)
+    } else {
+        bail!("there is no work/step{step}: ./just start {step} makes it")
     }
 }
 

@@ -45,9 +45,10 @@ pub fn diff(checkout: &Path, exercise: &Exercise, number: usize, only_new: bool)
         // Where in the item it is, the learner sees.
         let lines = diff.lines().filter(|line| !line.starts_with("@@"));
         let shown = in_crate(&file.path).display();
-        match diff.is_empty() {
-            true => writeln!(all, "{shown}: {name} is as in the reference")?,
-            false => writeln!(all, "{shown}: {name}\n{}", lines.collect::<Vec<_>>().join("\n"))?,
+        if diff.is_empty() {
+            writeln!(all, "{shown}: {name} is as in the reference")?
+        } else {
+            writeln!(all, "{shown}: {name}\n{}", lines.collect::<Vec<_>>().join("\n"))?
         }
     }
     Ok(all)

@@ -147,10 +147,16 @@ fn apply(file: &File, old: Option<&File>, mut edits: Vec<Edit>) -> Result<String
     let mut text = String::new();
     let mut at = 0;
     for Edit { lines, instead, .. } in &edits {
-        file.lines[at..lines.start].iter().for_each(|line| text += &format!("{}\n", line.text));
-        instead.iter().for_each(|line| text += &format!("{line}\n"));
+        for line in &file.lines[at..lines.start] {
+            text += &format!("{}\n", line.text);
+        }
+        for line in instead {
+            text += &format!("{line}\n");
+        }
         at = lines.end;
     }
-    file.lines[at..].iter().for_each(|line| text += &format!("{}\n", line.text));
+    for line in &file.lines[at..] {
+        text += &format!("{}\n", line.text);
+    }
     Ok(text)
 }

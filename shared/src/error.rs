@@ -54,9 +54,10 @@ impl Error {
 
     /// The cures for a call that only a fully privileged process may make.
     pub fn suggest_root(self) -> Error {
-        let cure = match geteuid().is_root() {
-            false => "only root may: use sudo or `./just step`",
-            true => "root has lost this right, as in a container: use `./just vm`",
+        let cure = if !geteuid().is_root() {
+            "only root may: use sudo or `./just step`"
+        } else {
+            "root has lost this right, as in a container: use `./just vm`"
         };
         self.cure(Errno::EPERM, cure).cure(
             Errno::ENOSYS,

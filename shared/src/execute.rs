@@ -167,7 +167,9 @@ mod tests {
             let (status, text) = said(program, Errno::EACCES);
             assert!(status == 126 && text.contains(word), "{text}");
         }
-        [plain, script].iter().for_each(|path| fs::remove_file(path).unwrap());
+        for path in &[plain, script] {
+            fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]

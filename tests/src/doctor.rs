@@ -91,5 +91,7 @@ pub fn run() -> Result<u8, Error> {
 }
 
 fn print(findings: impl IntoIterator<Item = Finding>) {
-    findings.into_iter().for_each(|finding| println!("{finding}"));
+    for finding in findings {
+        println!("{finding}");
+    }
 }

@@ -138,7 +138,9 @@ mod tests {
 
     fn print(texts: &[&str]) -> Print {
         let mut print = Print::default();
-        texts.iter().for_each(|text| print.text(text));
+        for text in texts {
+            print.text(text);
+        }
         print
     }
 

@@ -61,9 +61,8 @@ impl Plan {
     /// What `./just verify` has kept: each stage's promises by its own step, and all of them by the last step of each
     /// part. The newest steps come first.
     pub fn usual() -> Vec<Plan> {
-        let of = |step: u8| match steps::is_last_of_part(step) {
-            true => Plan::of_step(step),
-            false => Plan::of_stage(step),
+        let of = |step: u8| {
+            if steps::is_last_of_part(step) { Plan::of_step(step) } else { Plan::of_stage(step) }
         };
         (0..=steps::last()).rev().flat_map(of).collect()
     }
@@ -108,10 +107,8 @@ impl Plan {
         };
         // The promises of the first stages again, for an ordinary caller: that once is enough.
         let first_for_ordinary = steps::first_for_ordinary();
-        let first_for_ada = match step == first_for_ordinary {
-            true => first,
-            false => first.max(first_for_ordinary),
-        };
+        let first_for_ada =
+            if step == first_for_ordinary { first } else { first.max(first_for_ordinary) };
         let has_ada = step >= first_for_ordinary && first_for_ada <= last;
         let ada = has_ada.then(|| plan(CalledBy::Ada, first_for_ada));
         ada.into_iter().chain([plan(CalledBy::Root, first)]).collect()
@@ -128,9 +125,10 @@ impl Plan {
     /// The stages, the program, and who calls it, for a person.
     pub fn title(&self) -> String {
         let (first, last) = (self.stages.start(), self.stages.end());
-        let stages = match first == last {
-            true => format!("stage {first}"),
-            false => format!("stages {first} to {last}"),
+        let stages = if first == last {
+            format!("stage {first}")
+        } else {
+            format!("stages {first} to {last}")
         };
         match self.called_by {
             CalledBy::Ada => format!("{stages} on {} as ada", self.program),

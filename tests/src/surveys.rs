@@ -133,8 +133,9 @@ pub fn engine(step: u8, caller: Caller) -> Result<Engine, Failure> {
 
 /// The limits that the steps which have some are given.
 pub fn limits(engine: &Engine) -> Vec<&'static str> {
-    match engine.step >= steps::since("--memory") {
-        true => vec!["--memory", "64M", "--cpus", "0.2", "--pids", "16"],
-        false => Vec::new(),
+    if engine.step >= steps::since("--memory") {
+        vec!["--memory", "64M", "--cpus", "0.2", "--pids", "16"]
+    } else {
+        Vec::new()
     }
 }

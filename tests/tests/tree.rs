@@ -145,10 +145,7 @@ fn sources_below(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => all.extend(sources_below(&path)),
-            false => all.push(path),
-        }
+        if path.is_dir() { all.extend(sources_below(&path)) } else { all.push(path) }
     }
     all
 }

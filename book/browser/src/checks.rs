@@ -83,7 +83,9 @@ pub fn menu(tab: &mut Tab, width: u32) -> Result<Vec<String>> {
         let is_chosen = tab.becomes(&format!("{root}.contains('{theme}')"))?;
         expect(is_chosen, "the theme cannot be chosen with keys");
         let faults = look(tab, width, false)?;
-        faults.iter().for_each(|fault| expect(false, &format!("{theme}: {fault}")));
+        for fault in &faults {
+            expect(false, &format!("{theme}: {fault}"));
+        }
         tab.press("Escape")?;
     }
 
@@ -100,7 +102,9 @@ pub fn menu(tab: &mut Tab, width: u32) -> Result<Vec<String>> {
         tab.becomes("document.querySelector('#mdbook-help-popup').checkVisibility()")?,
         "? shows no help",
     );
-    look(tab, width, false)?.iter().for_each(|fault| expect(false, fault));
+    for fault in &look(tab, width, false)? {
+        expect(false, fault);
+    }
     tab.press("Escape")?;
 
     let address = tab.value("location.href")?;

@@ -93,9 +93,10 @@ impl Bench {
                         )
                     }
                 };
-                let spread = match found.is_null() {
-                    true => "–".to_string(),
-                    false => format!("{} to {}", short(&found["low"]), short(&found["high"])),
+                let spread = if found.is_null() {
+                    "–".to_string()
+                } else {
+                    format!("{} to {}", short(&found["low"]), short(&found["high"]))
                 };
                 let wanted = text(&bar["wanted"]);
                 vec![

@@ -66,9 +66,10 @@ impl Directives {
                 out += &drawing::svg(&drawing.join("\n"), words.trim())?;
             } else if let Some(words) = line.strip_prefix(transcript::OPEN) {
                 let shown: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-                out += &match transcript::is_played(words) {
-                    true => transcript::played(&shown, &self.recording(step))?,
-                    false => transcript::block(&shown),
+                out += &if transcript::is_played(words) {
+                    transcript::played(&shown, &self.recording(step))?
+                } else {
+                    transcript::block(&shown)
                 };
             } else if let Some(directive) = directive(line) {
                 let more: Vec<&str> = iter::from_fn(|| {

@@ -37,10 +37,7 @@ pub fn check(built: &Path) -> Result<()> {
     }
     let count: usize = pages.values().map(|page| page.links.len()).sum();
     println!("{count} links on {} pages, {} lead nowhere", pages.len(), wrong.len());
-    match wrong.is_empty() {
-        true => Ok(()),
-        false => bail!("wrong links:\n{}", wrong.join("\n")),
-    }
+    if wrong.is_empty() { Ok(()) } else { bail!("wrong links:\n{}", wrong.join("\n")) }
 }
 
 fn follow(

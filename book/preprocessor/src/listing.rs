@@ -39,10 +39,8 @@ pub fn listing(file: &File, pieces: &[Piece]) -> String {
     let starts = pieces.iter().map(|piece| piece.lines.start + 1);
     let ends = pieces.iter().map(|piece| piece.lines.end);
     let (first, last) = (starts.min().unwrap_or_default(), ends.max().unwrap_or_default());
-    let lines = match first == last {
-        true => format!("line {first}"),
-        false => format!("lines {first} to {last}"),
-    };
+    let lines =
+        if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
     // Where all is new there is nothing to tell it from.
     let class = if file.is_new { "listing whole" } else { "listing" };
     let html = format!(
@@ -147,9 +145,10 @@ fn block(lines: &str) -> String {
 fn line(line: &Line, colours: &str) -> String {
     let gone = |text: &String| format!("<del class=\"line gone\">{}</del>", shown(&escape(text)));
     let mut html: String = line.gone.iter().map(gone).collect();
-    html += &match line.is_new {
-        true => format!("<ins class=\"line new\">{}</ins>", shown(colours)),
-        false => format!("<span class=\"line\">{}</span>", shown(colours)),
+    html += &if line.is_new {
+        format!("<ins class=\"line new\">{}</ins>", shown(colours))
+    } else {
+        format!("<span class=\"line\">{}</span>", shown(colours))
     };
     html
 }

@@ -63,7 +63,9 @@ fn run(options: &Options) -> Result<ExitCode> {
     if options.check {
         let coverage = coverage::Coverage::of(&pages, &sources)?;
         print!("{coverage}");
-        wrong.iter().for_each(|line| println!("{line}"));
+        for line in &wrong {
+            println!("{line}");
+        }
         let whole = coverage.is_whole() && wrong.is_empty();
         return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }

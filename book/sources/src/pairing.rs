@@ -60,9 +60,12 @@ mod tests {
         let (old_items, new_items) = (parse(old).unwrap(), parse(new).unwrap());
         let old = Text { lines: old.lines().collect(), items: &old_items };
         let new = Text { lines: new.lines().collect(), items: &new_items };
-        let mark = |line: &Line| match line.is_new {
-            true => format!("{}+{}\n", "-".repeat(line.gone.len()), line.text),
-            false => format!("{} {}\n", "-".repeat(line.gone.len()), line.text),
+        let mark = |line: &Line| {
+            if line.is_new {
+                format!("{}+{}\n", "-".repeat(line.gone.len()), line.text)
+            } else {
+                format!("{} {}\n", "-".repeat(line.gone.len()), line.text)
+            }
         };
         pair(&old, &new).iter().map(mark).collect()
     }

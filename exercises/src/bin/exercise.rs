@@ -106,11 +106,12 @@ fn run(options: &Options) -> Result<u8> {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     match &options.command {
         Command::Start { step } => {
-            match place::start(&checkout, *step)? {
-                true => println!("work/step{step} is made: begin with work/step{step}/TASKS.md"),
-                false => println!(
+            if place::start(&checkout, *step)? {
+                println!("work/step{step} is made: begin with work/step{step}/TASKS.md")
+            } else {
+                println!(
                     "work/step{step} is there already, and stays as it is (./just reset {step} moves it aside)"
-                ),
+                )
             }
             Ok(0)
         }
@@ -211,9 +212,10 @@ fn was_right(progress: &mut Progress, exercise: &Exercise) -> Vec<bool> {
 
 /// Builds work/stepN, and says how long that may take.
 fn built(checkout: &Path, step: u8) -> Result<PathBuf> {
-    let time = match build::has_built(checkout, step) {
-        true => "",
-        false => " (the first time with what it uses, which may take minutes)",
+    let time = if build::has_built(checkout, step) {
+        ""
+    } else {
+        " (the first time with what it uses, which may take minutes)"
     };
     eprintln!("building work/step{step}{time} …");
     build::build(checkout, step)

@@ -103,9 +103,10 @@ fn map_range(newidmap: &Path, child: Pid, own: u32, ranges: &[Range]) -> Result<
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().last().map_or_else(|| output.status.to_string(), str::to_string);
-    let cure = match said.contains("Operation not permitted") {
-        true => "it lost its privilege: sudo apt install --reinstall uidmap; or --userns single",
-        false => "--userns single works without it",
+    let cure = if said.contains("Operation not permitted") {
+        "it lost its privilege: sudo apt install --reinstall uidmap; or --userns single"
+    } else {
+        "--userns single works without it"
     };
     Err(Error::new(format!("cannot map the container's ids: {said} ({cure})")))
 }
@@ -138,9 +139,10 @@ pub fn explain_refusal(error: Error) -> Error {
 /// The same for the first call that needs a capability: AppArmor may let everybody make a user
 /// namespace, and take the capabilities away.
 pub fn explain_powerless(error: Error) -> Error {
-    match Restrictions::here().apparmor {
-        true => error.cure(Errno::EPERM, &format!("{}: {}", APPARMOR.0, APPARMOR.1)),
-        false => error,
+    if Restrictions::here().apparmor {
+        error.cure(Errno::EPERM, &format!("{}: {}", APPARMOR.0, APPARMOR.1))
+    } else {
+        error
     }
 }
 

@@ -77,12 +77,11 @@ impl Cgroup {
         let (Some(bytes), KILLED) = (limits.memory, status) else { return Ok(status) };
         let path = self.outer.join("memory.events");
         let events = fs::read_to_string(&path).explain(format_args!("read {path:?}"))?;
-        match events.lines().any(|line| line == "oom_kill 0") {
-            true => Ok(status),
-            false => {
-                let message = format!("killed: memory limit of {} reached", size::text(bytes));
-                Err(Error::new(message).with_status(KILLED))
-            }
+        if events.lines().any(|line| line == "oom_kill 0") {
+            Ok(status)
+        } else {
+            let message = format!("killed: memory limit of {} reached", size::text(bytes));
+            Err(Error::new(message).with_status(KILLED))
         }
     }
 }
@@ -165,9 +164,10 @@ fn make_in_best_place(controllers: &[&str]) -> Result<PathBuf, Error> {
         // That it has processes in it says less than why the group above did not do, either.
         refusal = refusal.filter(|first| first.errno() != Some(Errno::EBUSY)).or(Some(error));
     }
-    let delegate = match Path::new("/run/systemd/system").exists() {
-        true => "systemd-run --user --scope --property=Delegate=yes ./just step …, or as root",
-        false => "as root, or where a cgroup is delegated to you; or in the VM: ./just vm",
+    let delegate = if Path::new("/run/systemd/system").exists() {
+        "systemd-run --user --scope --property=Delegate=yes ./just step …, or as root"
+    } else {
+        "as root, or where a cgroup is delegated to you; or in the VM: ./just vm"
     };
     Err(refusal
         .expect("there is at least the caller's group")

@@ -95,11 +95,10 @@ impl<R: Read> Read for Hashing<R> {
 
 /// Fails, naming both, unless `seen` is what was `expected` of `what`.
 pub fn require(what: impl Display, expected: &Digest, seen: &Digest) -> Result<(), Error> {
-    match expected == seen {
-        true => Ok(()),
-        false => Err(Error::new(format!(
-            "{what} is not what it should be: {seen} instead of {expected}"
-        ))),
+    if expected == seen {
+        Ok(())
+    } else {
+        Err(Error::new(format!("{what} is not what it should be: {seen} instead of {expected}")))
     }
 }
 

@@ -64,7 +64,9 @@ impl Progress {
 impl Bar {
     /// So many bytes are there.
     pub fn at(&self, so_far: u64) {
-        self.bar.iter().for_each(|bar| bar.set_position(so_far));
+        if let Some(bar) = &self.bar {
+            bar.set_position(so_far);
+        }
     }
 
     /// The last is there (or all were there before), or something went wrong.

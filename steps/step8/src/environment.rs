@@ -60,7 +60,9 @@ impl Environment {
         unsafe { libc::clearenv() };
         // SAFETY: as above.
         let set = |name: &OsStr, value: &OsStr| unsafe { env::set_var(name, value) };
-        self.0.iter().for_each(|(name, value)| set(name, value));
+        for (name, value) in &self.0 {
+            set(name, value);
+        }
         // Also an empty one: with it a shell's `cd` would go nowhere.
         if env::var_os("HOME").is_none_or(|home| home.is_empty()) {
             set(OsStr::new("HOME"), home);

@@ -20,9 +20,10 @@ pub fn require_in_sight() -> Result<(), Error> {
     // After a chroot the mount that / lies on is not listed.
     let root = mount_of("/");
     let mut seen = mounts.lines().filter_map(|line| line.split(' ').next()).chain(root.as_deref());
-    match seen.any(|mount| mount == own) {
-        true => Ok(()),
-        false => Err(Error::new("an image may not run its own engine by way of /proc/self/exe")),
+    if seen.any(|mount| mount == own) {
+        Ok(())
+    } else {
+        Err(Error::new("an image may not run its own engine by way of /proc/self/exe"))
     }
 }
 

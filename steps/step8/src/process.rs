@@ -55,7 +55,9 @@ impl Process {
     ) -> Result<Process, Error> {
         let mut environment = Environment::new(hostname);
         environment.set_all_of_image(&image.env)?;
-        overrides.env.iter().for_each(|variable| environment.set(variable));
+        for variable in &overrides.env {
+            environment.set(variable);
+        }
 
         let working_dir = overrides.workdir.as_deref().unwrap_or(Path::new(&image.working_dir));
         let working_dir = match working_dir {
@@ -91,9 +93,10 @@ fn command(
         Some(none) if none.is_empty() => (Vec::new(), &[]),
         Some(program) => (vec![program.into()], &[]),
     };
-    match args.is_empty() {
-        true => command.extend(cmd.iter().map(OsString::from)),
-        false => command.extend_from_slice(args),
+    if args.is_empty() {
+        command.extend(cmd.iter().map(OsString::from))
+    } else {
+        command.extend_from_slice(args)
     }
     if command.is_empty() {
         return Err(Error::new("the image has no command of its own: give one after its name"));
@@ -109,9 +112,10 @@ fn volumes(image: &Defaults) -> Result<Vec<PathBuf>, Error> {
 
 /// JSON can write a NUL, which no argument and no path can have.
 fn require_no_nul(what: &str, text: &OsStr) -> Result<OsString, Error> {
-    match text.as_bytes().contains(&0) {
-        true => Err(Error::new(format!("the image's {what} has a NUL in it: {text:?}"))),
-        false => Ok(text.into()),
+    if text.as_bytes().contains(&0) {
+        Err(Error::new(format!("the image's {what} has a NUL in it: {text:?}")))
+    } else {
+        Ok(text.into())
     }
 }
 

@@ -96,9 +96,10 @@ impl Bench {
 
     /// Lets an ordinary user run a command: the caller, or, of root's, one without a name.
     pub fn as_ordinary<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        match geteuid().is_root() {
-            true => command.uid(ORDINARY).gid(ORDINARY).env("HOME", "/"),
-            false => command,
+        if geteuid().is_root() {
+            command.uid(ORDINARY).gid(ORDINARY).env("HOME", "/")
+        } else {
+            command
         }
     }
 

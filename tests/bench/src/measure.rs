@@ -107,7 +107,9 @@ fn reap(child: i32, options: i32) -> Option<(bool, f64)> {
 fn watch(roots: &[u32], ended: &AtomicBool) -> u64 {
     let mut peaks: HashMap<u32, u64> = HashMap::new();
     while !ended.load(Ordering::Relaxed) {
-        roots.iter().for_each(|root| look_at(*root, &mut peaks));
+        for root in roots {
+            look_at(*root, &mut peaks);
+        }
         thread::sleep(LOOK);
     }
     peaks.values().sum()
@@ -121,8 +123,8 @@ fn look_at(process: u32, peaks: &mut HashMap<u32, u64>) {
     }
     for task in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
         let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        children.split_whitespace().filter_map(|child| child.parse().ok()).for_each(|child| {
+        for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
             look_at(child, peaks);
-        });
+        }
     }
 }

@@ -130,14 +130,13 @@ impl Measured {
                         short(found.low),
                         short(found.high)
                     );
-                    match found.median <= *at_most {
-                        true => format!("{numbers}  reached"),
-                        false => {
-                            format!(
-                                "{numbers}  MISSED by {:.0} %",
-                                (found.median / at_most - 1.0) * 1e2
-                            )
-                        }
+                    if found.median <= *at_most {
+                        format!("{numbers}  reached")
+                    } else {
+                        format!(
+                            "{numbers}  MISSED by {:.0} %",
+                            (found.median / at_most - 1.0) * 1e2
+                        )
                     }
                 }
             };

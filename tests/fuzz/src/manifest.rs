@@ -75,7 +75,9 @@ fn check_manifest(manifest: &Manifest) {
 
 fn check_index(index: Index, next: &[u8]) {
     for entry in &index.manifests {
-        entry.platform.iter().for_each(check_platform);
+        if let Some(platform) = &entry.platform {
+            check_platform(platform);
+        }
     }
     let mut fetched = 0;
     let fetch = |entry: &manifest::Descriptor| -> Result<Document, Error> {

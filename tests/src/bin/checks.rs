@@ -88,9 +88,10 @@ fn run(options: &Options) -> Result<u8, Error> {
         for check in options.checks(plan) {
             let report = put_to(check, &engine, number);
             failed |= report.failure.is_some();
-            match options.json {
-                true => println!("{}", serde_json::to_string(&report).expect("it is plain data")),
-                false => println!("{report}"),
+            if options.json {
+                println!("{}", serde_json::to_string(&report).expect("it is plain data"))
+            } else {
+                println!("{report}")
             }
             if failed && options.until_failure {
                 return Ok(1);

@@ -246,9 +246,10 @@ impl Outcome {
     /// Requires this exit status (not a death by signal).
     pub fn ends_with(&self, status: i32) -> Result<&Outcome, Failure> {
         let seen = self.status.and_then(|status| status.code());
-        match seen == Some(status) {
-            true => Ok(self),
-            false => Err(self.failure(format!("exit status {status}"))),
+        if seen == Some(status) {
+            Ok(self)
+        } else {
+            Err(self.failure(format!("exit status {status}")))
         }
     }
 
@@ -319,9 +320,10 @@ pub fn typed(command: &Command) -> String {
     let quoted = |arg: &OsStr| {
         let arg = arg.to_string_lossy();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:+".contains(c);
-        match !arg.is_empty() && arg.chars().all(plain) {
-            true => format!(" {arg}"),
-            false => format!(" '{}'", arg.replace('\'', r"'\''")),
+        if !arg.is_empty() && arg.chars().all(plain) {
+            format!(" {arg}")
+        } else {
+            format!(" '{}'", arg.replace('\'', r"'\''"))
         }
     };
     command.get_args().map(quoted).fold(name, |line, arg| line + &arg)

@@ -124,8 +124,5 @@ pub fn own(path: &Path, owner: Caller) -> io::Result<()> {
         return fs::read_dir(path)?.try_for_each(|entry| own(&entry?.path(), owner));
     }
     // A change of the owner takes the set-user-ID bit away.
-    match metadata.is_file() {
-        true => fs::set_permissions(path, metadata.permissions()),
-        false => Ok(()),
-    }
+    if metadata.is_file() { fs::set_permissions(path, metadata.permissions()) } else { Ok(()) }
 }

@@ -286,9 +286,10 @@ fn makes_dev(engine: &Engine) -> Verdict {
         let rootfs = rootfs.to_string_lossy();
         let outcome = engine.run(["--rootfs", &rootfs, "/probe", "devices"])?;
         outcome.ends_with(0)?;
-        match outcome.stdout.contains("/dev/null") {
-            true => Ok(()),
-            false => Err(outcome.failure("/dev/null among the devices")),
+        if outcome.stdout.contains("/dev/null") {
+            Ok(())
+        } else {
+            Err(outcome.failure("/dev/null among the devices"))
         }
     })
 }

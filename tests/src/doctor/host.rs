@@ -172,9 +172,10 @@ fn map_ids(ids: &Subordinate) -> Result<(), Failure> {
         let name = program.display();
         let mut command = Command::new(program);
         command.args([child.to_string(), "1".into(), first.to_string(), count.to_string()]);
-        match command.output().call(&name)?.status.success() {
-            true => Ok(()),
-            false => Err(Failure { errno: Errno::EPERM, call: name.to_string() }),
+        if command.output().call(&name)?.status.success() {
+            Ok(())
+        } else {
+            Err(Failure { errno: Errno::EPERM, call: name.to_string() })
         }
     });
     drop(ending);

@@ -76,9 +76,10 @@ pub fn run() -> Result<String, Failure> {
         fs::write(SECRET, &secret)?;
         own(Path::new(SECRET), caller)?;
         for (attack, row) in ATTACKS.iter().zip(&mut rows) {
-            row.push(match step < attack.since {
-                true => "–".into(),
-                false => try_it(attack, &engine, &secret)?,
+            row.push(if step < attack.since {
+                "–".into()
+            } else {
+                try_it(attack, &engine, &secret)?
             });
         }
     }
@@ -123,8 +124,5 @@ fn files() -> io::Result<BTreeSet<PathBuf>> {
 }
 
 fn remove(file: &Path) -> io::Result<()> {
-    match file.symlink_metadata()?.is_dir() {
-        true => fs::remove_dir(file),
-        false => fs::remove_file(file),
-    }
+    if file.symlink_metadata()?.is_dir() { fs::remove_dir(file) } else { fs::remove_file(file) }
 }

@@ -25,12 +25,11 @@ pub fn run() -> Result<String, Failure> {
         text += &seen.tell(&TABLE, step, &before);
         before = seen;
     }
-    match wrong.is_empty() {
-        true => Ok(text),
-        false => {
-            let expected = "the calls that book/calls.toml has, each from its step on";
-            Err(Failure::new("strace of all steps", expected, format!("\n{}", wrong.join("\n"))))
-        }
+    if wrong.is_empty() {
+        Ok(text)
+    } else {
+        let expected = "the calls that book/calls.toml has, each from its step on";
+        Err(Failure::new("strace of all steps", expected, format!("\n{}", wrong.join("\n"))))
     }
 }
 

@@ -50,9 +50,10 @@ fn table(kills: u32) -> Result<String, Failure> {
         runs::children_killed(&engine, fifth)?;
         row(["the container's process 1 killed", &fifth.to_string(), "nothing", "nothing"]);
         for limited in [true, false] {
-            let what = match limited {
-                true => "`run` killed; the command wants to live on; with limits",
-                false => "the same without limits",
+            let what = if limited {
+                "`run` killed; the command wants to live on; with limits"
+            } else {
+                "the same without limits"
             };
             let [left, after] = runs::outliving(&engine, limited)?;
             row([what, "1", left, after]);

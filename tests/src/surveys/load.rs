@@ -73,7 +73,9 @@ fn all_at_once(engine: &Engine, image: &str, count: u32) -> Verdict {
     let groups = Machine::now().new_cgroups(&machine);
     let groups = groups.iter().filter(|group| !group.ends_with("/container")).count();
     equal("step8 run", "cgroups while all are there", count as usize, groups)?;
-    all.iter_mut().for_each(Running::close_stdin);
+    for one in &mut all {
+        one.close_stdin();
+    }
     for (number, running) in (0..count).zip(all) {
         running.says(&number.to_string())?;
         running.ends_with(status(number) as i32)?;

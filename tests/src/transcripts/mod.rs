@@ -109,7 +109,9 @@ pub fn add_to(page: &Page, print: &mut Print) -> Result<bool, Error> {
     for fence in &mut fences {
         // Where they stand says nothing about what they print.
         fence.line = 0;
-        fence.commands.iter_mut().for_each(|command| command.line = 0);
+        for command in &mut fence.commands {
+            command.line = 0;
+        }
         print.text(&format!("{fence:?}"));
     }
     Ok(!fences.iter().any(|fence| fence.host))
@@ -186,9 +188,10 @@ impl Run<'_> {
 
     fn compare(&mut self, fence: &Fence, command: &Command, printed: &Printed, names: &mut Names) {
         let shown: Vec<&str> = fence.printed().collect();
-        let lines = match fence.unordered {
-            true => in_order(fence, command, &printed.lines, names, &shown),
-            false => printed.lines.clone(),
+        let lines = if fence.unordered {
+            in_order(fence, command, &printed.lines, names, &shown)
+        } else {
+            printed.lines.clone()
         };
         let longest = command.printed.len().max(lines.len());
         let differs = (0..longest).find(|line| {
@@ -238,16 +241,15 @@ impl Run<'_> {
                 .explain("run bash")?;
             let printed = String::from_utf8_lossy(&output.stdout);
             let wanted = fence.shows.as_ref();
-            match wanted.map_or(output.status.success(), |text| printed.contains(text)) {
-                true => self.outcome.kept += 1,
-                false => {
-                    let expected = wanted
-                        .map_or("success".into(), |text| format!("{text:?} in what it prints"));
-                    let said = String::from_utf8_lossy(&output.stderr);
-                    let seen =
-                        format!("{}: {}", output.status, said.lines().last().unwrap_or_default());
-                    self.differs(command.line, &typed, &expected, &seen);
-                }
+            if wanted.map_or(output.status.success(), |text| printed.contains(text)) {
+                self.outcome.kept += 1
+            } else {
+                let expected =
+                    wanted.map_or("success".into(), |text| format!("{text:?} in what it prints"));
+                let said = String::from_utf8_lossy(&output.stderr);
+                let seen =
+                    format!("{}: {}", output.status, said.lines().last().unwrap_or_default());
+                self.differs(command.line, &typed, &expected, &seen);
             }
         }
         Ok(())

@@ -39,7 +39,9 @@ pub fn run(vm: &mut Vm, command: &Command, output: Output) -> Result<Outcome, Er
     match &command.input {
         Input::Nothing => to_guest.extend(frame(Kind::Stdin, &[])),
         Input::Bytes(bytes) => {
-            bytes.chunks(PIECE).for_each(|piece| to_guest.extend(frame(Kind::Stdin, piece)));
+            for piece in bytes.chunks(PIECE) {
+                to_guest.extend(frame(Kind::Stdin, piece));
+            }
             to_guest.extend(frame(Kind::Stdin, &[]));
         }
         Input::Stdin | Input::Terminal => {}

@@ -138,11 +138,10 @@ fn work(queue: &Mutex<Queue>, all: bool, seed: u64) -> Result<()> {
         let mut queue = lock(queue);
         let mark = if wrong.is_empty() { "ok" } else { "FAIL" };
         println!("{mark:>4}  {} ({:.0} s)", case.title(), start.elapsed().as_secs_f64());
-        wrong.iter().for_each(|wrong| println!("        {wrong}"));
-        match wrong.is_empty() {
-            true => queue.passed += 1,
-            false => queue.failed += 1,
+        for wrong in &wrong {
+            println!("        {wrong}");
         }
+        if wrong.is_empty() { queue.passed += 1 } else { queue.failed += 1 }
     }
 }
 

@@ -161,10 +161,7 @@ fn make_way_to_link(
     let mut above = Place::enter(root, OsStr::new(""))?;
     above.remember(root, memory)?;
     for (i, name) in parts.iter().enumerate() {
-        let below = match *name == ".." {
-            true => Err(Errno::ELOOP), // as for a link: it's from the root on that it leads nowhere
-            false => above.enter_below(name),
-        };
+        let below = if *name == ".." { Err(Errno::ELOOP) } else { above.enter_below(name) };
         let entered = match below {
             Err(Errno::ENOENT) if make_directory(&above, name)? => {
                 let made = above.enter_below(name)?;
@@ -178,10 +175,8 @@ fn make_way_to_link(
         if entered.as_ref().is_err_and(|errno| *errno == Errno::ENOENT) {
             let target = PathBuf::from(readlinkat(&above, *name)?);
             above.leave()?;
-            let before = match target.is_absolute() {
-                true => OsString::new(),
-                false => root::join(&parts[..i]),
-            };
+            let before =
+                if target.is_absolute() { OsString::new() } else { root::join(&parts[..i]) };
             let after = root::join(&parts[i + 1..]);
             return Ok(Some(root::join(&[&before, target.as_os_str(), &after])));
         }

@@ -73,9 +73,10 @@ fn remove_tree(dir: BorrowedFd, name: &OsStr, memory: &Memory) -> io::Result<()>
             if level.stays {
                 metadata::restore(here.as_fd(), &level.stat)?;
             }
-            here = match levels.is_empty() {
-                true => dir.try_clone_to_owned()?,
-                false => openat(&here, "..", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?,
+            here = if levels.is_empty() {
+                dir.try_clone_to_owned()?
+            } else {
+                openat(&here, "..", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?
             };
             if !level.stays {
                 unlinkat(&here, level.name.as_os_str(), UnlinkatFlags::RemoveDir)?;

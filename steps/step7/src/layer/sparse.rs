@@ -31,9 +31,10 @@ impl Map {
         if end > size || i64::try_from(size).is_err() {
             return Err("the pieces of a sparse file lie outside it");
         }
-        match total == stored {
-            true => Ok(Map { spans, size }),
-            false => Err("the pieces of a sparse file are not what the archive has of it"),
+        if total == stored {
+            Ok(Map { spans, size })
+        } else {
+            Err("the pieces of a sparse file are not what the archive has of it")
         }
     }
 }
@@ -129,7 +130,9 @@ mod tests {
     fn a_map_may_end_in_any_block() {
         let mut reader = MapReader::default();
         let mut text = b"100\n".to_vec();
-        (0..100).for_each(|i| text.extend(format!("{}\n5\n", i * 10).bytes()));
+        for i in 0..100 {
+            text.extend(format!("{}\n5\n", i * 10).bytes());
+        }
         text.resize(1024, 0);
         let blocks = text.as_chunks::<512>().0;
         assert_eq!(reader.read(&blocks[0]), Ok(false));

@@ -94,11 +94,12 @@ impl Config {
 /// Fails unless the config is about as many layers as the manifest has.
 pub fn check(manifest: &Manifest, config: &Config) -> Result<(), Error> {
     let (layers, diff_ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
-    match layers == diff_ids {
-        true => Ok(()),
-        false => Err(Error::new(format!(
+    if layers == diff_ids {
+        Ok(())
+    } else {
+        Err(Error::new(format!(
             "the manifest has {layers} layers, but the config's rootfs.diff_ids are {diff_ids}"
-        ))),
+        )))
     }
 }
 

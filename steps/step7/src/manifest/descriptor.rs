@@ -65,12 +65,13 @@ impl Descriptor {
     /// Fails unless the blob that has the digest is also as large as this says. A descriptor that lies
     /// is refused whether the blob has to be fetched or is here, so that it is no image by chance.
     pub fn require_size(&self, bytes: u64) -> Result<(), Error> {
-        match self.size == bytes {
-            true => Ok(()),
-            false => Err(Error::new(format!(
+        if self.size == bytes {
+            Ok(())
+        } else {
+            Err(Error::new(format!(
                 "the image says that {} has {} bytes, and it has {bytes}",
                 self.digest, self.size
-            ))),
+            )))
         }
     }
 

@@ -82,9 +82,10 @@ impl Index {
 
 fn no_such_platform(wanted: &Platform, there: &BTreeSet<String>) -> Error {
     let list: Vec<&str> = there.iter().map(String::as_str).take(50).collect();
-    Error::new(match list.is_empty() {
-        true => format!("the image is not there for {wanted}, nor for any platform"),
-        false => format!("the image is not there for {wanted}, only for {}", list.join(", ")),
+    Error::new(if list.is_empty() {
+        format!("the image is not there for {wanted}, nor for any platform")
+    } else {
+        format!("the image is not there for {wanted}, only for {}", list.join(", "))
     })
 }
 

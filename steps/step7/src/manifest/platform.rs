@@ -128,11 +128,10 @@ impl FromStr for Platform {
             }
             _ => Platform::default(),
         };
-        match platform.is_known() {
-            true => Ok(platform.normal()),
-            false => {
-                Err("give OS/ARCHITECTURE[/VARIANT], as in linux/arm64 or linux/arm/v7".into())
-            }
+        if platform.is_known() {
+            Ok(platform.normal())
+        } else {
+            Err("give OS/ARCHITECTURE[/VARIANT], as in linux/arm64 or linux/arm/v7".into())
         }
     }
 }

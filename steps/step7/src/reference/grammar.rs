@@ -90,17 +90,15 @@ impl<'a> Parser<'a> {
         if first != "localhost" && !first.bytes().any(is_host) {
             return Ok(None);
         }
-        match self.skip('[') {
-            true => self.ipv6_address()?,
-            false => self.host_name()?,
+        if self.skip('[') {
+            self.ipv6_address()?
+        } else {
+            self.host_name()?
         }
         if self.skip(':') {
             self.port()?;
         }
-        match self.skip('/') {
-            true => Ok(Some(first)),
-            false => Err(self.unexpected(HOST)),
-        }
+        if self.skip('/') { Ok(Some(first)) } else { Err(self.unexpected(HOST)) }
     }
 
     fn host_name(&mut self) -> Result<(), String> {

@@ -261,9 +261,10 @@ impl Registry {
         request.headers.remove(AUTHORIZATION);
         request.headers.extend(self.authority.header().map(|header| (AUTHORIZATION, header)));
         let answer = self.transport.send(&request)?;
-        match answer.status == StatusCode::UNAUTHORIZED && answer.is_from_home {
-            true => Err(self.authority.refused(Some(reason))),
-            false => Ok(answer),
+        if answer.status == StatusCode::UNAUTHORIZED && answer.is_from_home {
+            Err(self.authority.refused(Some(reason)))
+        } else {
+            Ok(answer)
         }
     }
 

@@ -89,9 +89,10 @@ extern "C" fn child(argument: *mut c_void) -> c_int {
     }
     // SAFETY: strings that end with NUL, or null where a call takes none.
     unsafe {
-        let entered = match job.has_mounts {
-            true => mount_all(job.root),
-            false => libc::chroot(job.root.as_ptr()) == 0 && libc::chdir(c"/".as_ptr()) == 0,
+        let entered = if job.has_mounts {
+            mount_all(job.root)
+        } else {
+            libc::chroot(job.root.as_ptr()) == 0 && libc::chdir(c"/".as_ptr()) == 0
         };
         if !entered {
             return 125;

@@ -23,7 +23,9 @@ pub fn step6(_: &Bench) -> Result<Vec<Contender>, String> {
         &mut |stream, line| match (stream, sample(line)) {
             (Stream::Stdout, Some((name, sample))) => {
                 let own = samples.iter_mut().find(|(own, _)| *own == name);
-                own.into_iter().for_each(|(_, samples)| samples.push_back(sample));
+                for (_, samples) in own.into_iter() {
+                    samples.push_back(sample);
+                }
             }
             _ => said = line.into(),
         },

@@ -207,9 +207,9 @@ fn empty(out: &PathBuf) -> Result<(), String> {
     // podman leaves a mount.
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-    mounts.filter(|mount| Path::new(mount).starts_with(out)).for_each(|mount| {
+    for mount in mounts.filter(|mount| Path::new(mount).starts_with(out)) {
         let _ = umount2(mount, MntFlags::MNT_DETACH);
-    });
+    }
     remove(out)?;
     fs::create_dir(out).map_err(|error| format!("cannot create {out:?}: {error}"))
 }

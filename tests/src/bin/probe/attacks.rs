@@ -28,7 +28,9 @@ pub fn escape(path: &str) -> Result<String, Box<dyn std::error::Error>> {
 /// Uses so many MiB of memory, until the end of input.
 pub fn hold(mebibytes: usize) {
     let mut memory = vec![0u8; mebibytes << 20];
-    memory.chunks_mut(4096).for_each(|page| page[0] = 1);
+    for page in memory.chunks_mut(4096) {
+        page[0] = 1;
+    }
     println!("there");
     let _ = io::stdin().read_to_end(&mut Vec::new());
     std::hint::black_box(&memory);

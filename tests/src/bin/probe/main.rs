@@ -55,7 +55,9 @@ fn environment() {
     let mut all: Vec<Vec<u8>> =
         env::vars_os().map(|(key, value)| [key.into_vec(), value.into_vec()].join(&b'=')).collect();
     all.sort();
-    all.iter().for_each(|variable| println!("{}", variable.escape_ascii()));
+    for variable in &all {
+        println!("{}", variable.escape_ascii());
+    }
 }
 
 fn is_open(fd: i32) -> bool {
@@ -176,7 +178,9 @@ fn devices() -> io::Result<()> {
         );
     }
     lines.sort_by_key(|line| line.rsplit(' ').next().map(str::to_string));
-    lines.iter().for_each(|line| println!("{line}"));
+    for line in &lines {
+        println!("{line}");
+    }
     Ok(())
 }
 

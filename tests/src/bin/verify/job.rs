@@ -106,7 +106,9 @@ fn of_stage(options: &Options, stage: u8) -> Vec<Job> {
     }
     let mut plans = Plan::of_stage(stage);
     if let Some(file) = options.program.as_ref().and_then(|file| file.file_name()) {
-        plans.iter_mut().for_each(|plan| plan.program = file.to_string_lossy().into());
+        for plan in &mut plans {
+            plan.program = file.to_string_lossy().into();
+        }
     }
     // In halves, so that two VMs share the work.
     let parts = if options.only.is_none() { Part::HALVES } else { &[Part::ALL] };

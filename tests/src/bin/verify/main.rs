@@ -170,7 +170,9 @@ fn type_page(page: &Page) -> Result<transcripts::Outcome, Error> {
         return Ok(outcome);
     }
     // An emulated kernel locks up now and then ("soft lockup"). A command that hangs by itself hangs again.
-    outcome.broken.iter().for_each(|broken| println!("      {broken}"));
+    for broken in &outcome.broken {
+        println!("      {broken}");
+    }
     println!("{}: all of it once more, in new VMs", transcripts::title(page));
     transcripts::check(page, accept)
 }
@@ -190,7 +192,9 @@ fn run_checks(
         reports.push(report);
     })?;
     if !control {
-        others.iter().for_each(|line| eprintln!("{}: {line}", plan.title()));
+        for line in &others {
+            eprintln!("{}: {line}", plan.title());
+        }
     }
     Ok(reports)
 }

@@ -104,13 +104,13 @@ impl Tally {
     }
 
     fn compare(&mut self, plan: &Plan, control: bool, reports: &[Report]) {
-        match control {
-            true => self.snapshots.controls(plan.step, reports),
-            // What everybody is shown, root's run has shown.
-            false => self.snapshots.shown(plan.step, reports, |report| {
+        if control {
+            self.snapshots.controls(plan.step, reports)
+        } else {
+            self.snapshots.shown(plan.step, reports, |report| {
                 let to_all = |check: &Check| check.name == report.name && check.only_for.is_none();
                 plan.called_by == CalledBy::Root || !checks::all().any(to_all)
-            }),
+            })
         }
         self.count_snapshots();
     }
@@ -156,7 +156,9 @@ impl Tally {
 
     /// Counts a VM that goes on from a saved one.
     fn take_saved(&mut self, faults: &[String]) {
-        faults.iter().for_each(|fault| println!("FAIL  a saved VM: {fault}"));
+        for fault in faults {
+            println!("FAIL  a saved VM: {fault}");
+        }
         match faults {
             [] => {
                 println!("a saved VM: it goes on, and knows what time it is");

@@ -82,7 +82,9 @@ impl Tree {
     /// The tree as ada would have it with one id.
     pub fn for_one_id(self) -> Tree {
         let mut tree = self.for_ada();
-        tree.0.values_mut().for_each(|entry| (entry.uid, entry.gid) = (1000, 1000));
+        for entry in tree.0.values_mut() {
+            (entry.uid, entry.gid) = (1000, 1000);
+        }
         tree
     }
 

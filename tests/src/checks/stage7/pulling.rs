@@ -87,9 +87,10 @@ fn quiet_runs(engine: &Engine) -> Verdict {
 /// where that is what a step runs.
 pub fn greets(engine: &Engine, home: &Home, rootfs: &Path) -> Verdict {
     let greet = ["/bin/cat", "/greeting"];
-    let command = match engine.runs_images() {
-        true => home.at_home(engine.image(&["--pull", "never"], &busybox()?, &greet)),
-        false => engine.command(["--rootfs", &rootfs.to_string_lossy(), greet[0], greet[1]]),
+    let command = if engine.runs_images() {
+        home.at_home(engine.image(&["--pull", "never"], &busybox()?, &greet))
+    } else {
+        engine.command(["--rootfs", &rootfs.to_string_lossy(), greet[0], greet[1]])
     };
     let outcome = Outcome::of(command, b"")?;
     outcome.ends_with(0)?.prints("hello\n")?;

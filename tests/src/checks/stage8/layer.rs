@@ -228,7 +228,9 @@ fn each_its_own_layer(engine: &Engine) -> Verdict {
     };
     let mut all: Vec<Running> = (0..20).map(start).collect::<Result<_, _>>()?;
     all.iter().try_for_each(|running| running.says("begin"))?;
-    all.iter_mut().for_each(Running::close_stdin);
+    for one in &mut all {
+        one.close_stdin();
+    }
     all.into_iter().enumerate().try_for_each(|(number, running)| {
         running.says(&number.to_string())?;
         running.ends_with(0)

@@ -80,9 +80,10 @@ impl Attempt<'_> {
 impl Ending {
     /// What stopped it: the error that it met, or `otherwise` if it met none.
     pub fn of(works: bool, complaints: &str, otherwise: &str) -> Ending {
-        match works {
-            true => Ending::Works,
-            false => Ending::Stopped(error(complaints).unwrap_or(otherwise).into()),
+        if works {
+            Ending::Works
+        } else {
+            Ending::Stopped(error(complaints).unwrap_or(otherwise).into())
         }
     }
 }

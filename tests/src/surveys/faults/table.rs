@@ -159,9 +159,10 @@ impl Survived {
             [first, last] if first == last => format!("step {first}"),
             [first, last] => format!("steps {first} to {last}"),
         };
-        let runs = match self.runs.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", self.runs.join(", ")),
+        let runs = if self.runs.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", self.runs.join(", "))
         };
         let errors: Vec<String> = self.errors.iter().map(|cause| format!(" {cause:?}")).collect();
         let death = if self.is_death { "killed at " } else { "" };

@@ -141,7 +141,9 @@ impl Tracer {
                 Ok(0) => {
                     if *in_time && Instant::now() > deadline {
                         *in_time = false;
-                        self.tracees.iter().for_each(|one| _ = kill(one.pid, Signal::SIGKILL));
+                        for one in &self.tracees {
+                            _ = kill(one.pid, Signal::SIGKILL);
+                        }
                     }
                     thread::sleep(Duration::from_micros(300));
                 }

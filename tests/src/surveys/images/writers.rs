@@ -169,9 +169,10 @@ fn headers() -> Vec<u8> {
                     let name = format!("{number}{end}");
                     let is_old_directory = kind == 0 && end == "/";
                     let text = format!("{number:0size$}");
-                    let content = match has_content && !is_old_directory {
-                        true => &text.as_bytes()[..size],
-                        false => b"",
+                    let content = if has_content && !is_old_directory {
+                        &text.as_bytes()[..size]
+                    } else {
+                        b""
                     };
                     bytes.extend(entry(layout, kind, &name, size, content));
                 }

@@ -24,9 +24,12 @@ fn with_layer(lie: impl Lie) -> Result<(Liar, String), Failure> {
     let text: String = (0..150_000).map(|number| format!("{number:06}\n")).collect();
     let image = Image::of(&[Archive::begin().file("text", &text[..1 << 20]).end()]);
     let name = image.layer(0).to_string();
-    let liar = Liar::start(move |request, stream| match request.is_for_layer(&image) {
-        true => lie(request, &image.blobs[0].1, stream),
-        false => honest(&image, request, stream),
+    let liar = Liar::start(move |request, stream| {
+        if request.is_for_layer(&image) {
+            lie(request, &image.blobs[0].1, stream)
+        } else {
+            honest(&image, request, stream)
+        }
     })?;
     Ok((liar, name))
 }
@@ -273,9 +276,12 @@ fn layers() -> Vec<Case> {
             Some("404"),
             || {
                 let is_first = AtomicBool::new(true);
-                layer(move |request, bytes, stream| match is_first.swap(false, Ordering::Relaxed) {
-                    true => cut(request, bytes, stream, 65_536),
-                    false => answer(request, stream, "404 Not Found", b""),
+                layer(move |request, bytes, stream| {
+                    if is_first.swap(false, Ordering::Relaxed) {
+                        cut(request, bytes, stream, 65_536)
+                    } else {
+                        answer(request, stream, "404 Not Found", b"")
+                    }
                 })
             },
         ),
@@ -286,9 +292,10 @@ fn layers() -> Vec<Case> {
             || {
                 let is_first = AtomicBool::new(true);
                 layer_in(2, move |request, bytes, stream| {
-                    match is_first.swap(false, Ordering::Relaxed) {
-                        true => cut(request, bytes, stream, 65_536),
-                        false => answer(request, stream, "200 OK", bytes),
+                    if is_first.swap(false, Ordering::Relaxed) {
+                        cut(request, bytes, stream, 65_536)
+                    } else {
+                        answer(request, stream, "200 OK", bytes)
                     }
                 })
             },

@@ -182,9 +182,10 @@ fn hides(
 /// A challenge with a token server that must be asked for this repository.
 fn for_a_token() -> io::Result<String> {
     let tokens = Liar::start(|request, stream| {
-        match request.path.contains("scope=repository%3Atest%3Apull") {
-            true => answer(request, stream, "200 OK", br#"{"token":"x"}"#),
-            false => answer(request, stream, "403 Forbidden", b""),
+        if request.path.contains("scope=repository%3Atest%3Apull") {
+            answer(request, stream, "200 OK", br#"{"token":"x"}"#)
+        } else {
+            answer(request, stream, "403 Forbidden", b"")
         }
     })?;
     Ok(format!("Bearer realm=\"http://{}/token\",service=\"für alle\"", tokens.address))
