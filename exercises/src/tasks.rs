@@ -56,6 +56,9 @@ pub struct Task {
     pub anew: Vec<String>,
     /// The stage's checks that it takes to pass, by their names.
     pub checks: Vec<String>,
+    /// Those of `checks` that pass from the start, because what they are about is no code of the step.
+    #[serde(default)]
+    pub given: Vec<String>,
     /// Checks of earlier stages that it could break, and must not.
     #[serde(default)]
     pub keeps: Vec<String>,

@@ -12,7 +12,7 @@ use crate::listing::{colours, page};
 use sources::{Sources, files};
 
 /// Other sources that chapters point to.
-const OTHERS: [&str; 2] = ["shared/src", "tests/src/bin"];
+const OTHERS: [&str; 2] = ["shared", "tests/src/bin"];
 
 /// Writes the pages into the built book.
 pub fn write(sources: &Sources, pages: &Pages, checkout: &Path, built: &Path) -> Result<()> {

@@ -9,14 +9,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use clap::Args;
+use documents::{Config, Descriptor, Document, Manifest, Platform};
 use nix::sys::statvfs::statvfs;
-use shared::{Error, Explain, home};
+use progress::Progress;
+use reference::{Digest, Reference};
+use shared::{Error, Explain, home, size};
 
-use crate::digest::Digest;
+use crate::index;
 use crate::layer::Report;
-use crate::manifest::{self, Config, Descriptor, Document, Manifest, Platform};
-use crate::progress::Progress;
-use crate::reference::Reference;
 use crate::registry::{Access, Registry};
 use crate::store::Store;
 use crate::unpack::Unpacker;
@@ -124,7 +124,7 @@ fn pull_image(options: &Options) -> Result<Image, Error> {
         let partial = store.partial(&format!("{}.rootfs", digest.hex()));
         let unpacked = unpack(&store, &registry, &progress, &mut unpacker, &found, &partial);
         // The blobs that are whole stay, but half a root filesystem is of no use.
-        progress.lost(&unpacked.inspect_err(|_| unpacker.abandon())?);
+        tell_losses(&progress, &unpacked.inspect_err(|_| unpacker.abandon())?);
     }
     store.name(&options.image.to_string(), &found.descriptor)?;
     Ok(Image { manifest: found.descriptor, config: found.config, rootfs })
@@ -156,13 +156,26 @@ fn unpack(
     Ok(report)
 }
 
+/// Tells what an ordinary user could not keep.
+fn tell_losses(progress: &Progress, report: &Report) {
+    for (count, what) in [
+        (report.lost_owners, "files are yours and not their owners': there is one id only"),
+        (report.lost_xattrs, "extended attributes are lost"),
+        (report.lost_devices, "devices are not made: that takes the machine's root"),
+    ] {
+        if count > 0 {
+            progress.note(&format!("note: {count} {what}"));
+        }
+    }
+}
+
 /// The image of this name, if it is in the store with all that it takes to run it.
 pub fn stored(name: &Reference) -> Result<Option<Image>, Error> {
     let store = Store::open(home::directory()?)?;
     let Some(descriptor) = store.find(&name.to_string())? else { return Ok(None) };
     let rootfs = store.rootfs(&descriptor.digest);
     let Some(bytes) = store.document(&descriptor.digest)? else { return Ok(None) };
-    let Document::Manifest(manifest) = manifest::parse(&bytes, &descriptor.media_type)? else {
+    let Document::Manifest(manifest) = documents::parse(&bytes, &descriptor.media_type)? else {
         return Ok(None);
     };
     match store.document(&manifest.config.digest)? {
@@ -208,22 +221,22 @@ impl Source<'_> {
     fn resolve(&self, image: &Reference, platform: &Platform) -> Result<Found, Error> {
         let (bytes, media_type) = self.first(image)?;
         let mut documents = vec![bytes];
-        let (descriptor, manifest) = match manifest::parse(&documents[0], &media_type)? {
+        let (descriptor, manifest) = match documents::parse(&documents[0], &media_type)? {
             Document::Manifest(manifest) => {
                 (Descriptor::of(&documents[0], &manifest.media_type), manifest)
             }
-            Document::Index(index) => index.find(platform, |next| {
+            Document::Index(index) => index::find(index, platform, |next| {
                 let digest = next.digest.to_string();
                 let bytes = self.get(next, || Ok(self.registry.manifest(&digest)?.bytes))?;
                 documents.push(bytes.clone());
-                manifest::parse(&bytes, &next.media_type)
+                documents::parse(&bytes, &next.media_type)
             })?,
         };
         let config = self.get(&manifest.config, || self.blob(&manifest.config))?;
         documents.push(config.clone());
         let config = Config::parse(&config)?;
         config.require_platform(platform)?;
-        manifest::check(&manifest, &config)?;
+        documents::check(&manifest, &config)?;
         Ok(Found { descriptor, manifest, config, documents })
     }
 
@@ -262,8 +275,8 @@ impl Source<'_> {
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
-        if descriptor.size > manifest::LARGEST_DOCUMENT {
-            let size = shared::size::text(descriptor.size);
+        if descriptor.size > documents::LARGEST_DOCUMENT {
+            let size = size::text(descriptor.size);
             return Err(Error::new(format!("the image's config has {size}: that is no config")));
         }
         let mut bytes = Vec::new();
@@ -291,7 +304,7 @@ fn fetch(
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(layer) = layers.get(index) else { return };
-                let bar = progress.layer(layer);
+                let bar = progress.bar(&name(layer), layer.size);
                 let fetched = store.receive(
                     layer,
                     |start| registry.blob(layer, start),
@@ -304,4 +317,10 @@ fn fetch(
         thread.explain("start a thread")?;
     }
     Ok(receivers)
+}
+
+/// What a person reads of a layer: the start of its digest, as people know them by, and its size.
+fn name(layer: &Descriptor) -> String {
+    let short: String = layer.digest.hex().chars().take(12).collect();
+    format!("layer {short} of {}", size::text(layer.size))
 }

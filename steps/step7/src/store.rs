@@ -10,13 +10,14 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use documents::Descriptor;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::syncfs;
+use reference::Digest;
 use serde_json::{Map, Value, json};
 use shared::{Error, Explain};
 
-use crate::digest::{self, Digest, Hashing};
-use crate::manifest::Descriptor;
+use crate::digest::{self, Hashing};
 
 /// The annotation that gives an entry of index.json its name (OCI image specification,
 /// "Pre-Defined Annotation Keys").

@@ -18,12 +18,12 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, geteuid};
+use reference::Digest;
 use serde::{Deserialize, Serialize};
 use shared::{Error, Explain};
 use step2::clone::{clone3, in_new};
 use step5::userns::{self, Userns};
 
-use crate::digest::Digest;
 use crate::layer::{self, Owners, Report, Root, Terms};
 
 /// What is to be done.

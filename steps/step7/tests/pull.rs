@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use documents::{OCI_INDEX, OCI_MANIFEST};
+use reference::Digest;
 use serde_json::{Value, json};
-use step7::digest::Digest;
-use step7::manifest::{OCI_INDEX, OCI_MANIFEST};
 
 /// A registry of one image, `test`. What it has by name and by digest, and who asked for what.
 #[derive(Default)]

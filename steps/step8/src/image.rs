@@ -9,9 +9,9 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
+use reference::Reference;
 use shared::{Error, Explain};
 use step7::pull::{self, Image};
-use step7::reference::Reference;
 
 /// When to ask the registry.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

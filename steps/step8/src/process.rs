@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use documents::Defaults;
 use shared::Error;
-use step7::manifest::Defaults;
 
 use crate::environment::{self, Environment, Variable};
 

@@ -1,7 +1,7 @@
 //! The header WWW-Authenticate: whatever a registry says, what is read is no more than was sent, and
 //! reads the same when it is written as the RFC wants it.
 
-use step7::registry::challenge::{Challenge, parse};
+use transport::challenge::{Challenge, parse};
 
 /// The parameters that the engine asks for.
 const PARAMETERS: [&str; 4] = ["realm", "service", "scope", "error"];

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process;
 
 use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
-use step7::digest::Digest;
+use reference::Digest;
 use step7::layer::{self, Owners, Root, Terms};
 
 use outside::Outside;

@@ -1,13 +1,14 @@
 //! Indexes, manifests and configs: bytes are one kind of document at most, what is accepted keeps
 //! the limits, and other bytes than the digest's are refused.
 
+use documents::{
+    Config, DOCKER_INDEX, DOCKER_MANIFEST, DOCUMENTS, Document, Index, LARGEST_DOCUMENT, Manifest,
+    OCI_INDEX, OCI_MANIFEST, Platform,
+};
+use reference::Digest;
 use serde_json::Value;
 use shared::Error;
-use step7::digest::{self, Digest};
-use step7::manifest::{
-    self, Config, DOCKER_INDEX, DOCKER_MANIFEST, DOCUMENTS, Document, Index, LARGEST_DOCUMENT,
-    Manifest, OCI_INDEX, OCI_MANIFEST, Platform,
-};
+use step7::{digest, index};
 
 /// The input is a document, or two with a line `--` between them: where an index leads to, or a
 /// manifest's config.
@@ -27,7 +28,7 @@ pub fn check(input: &[u8]) {
             check_manifest(&manifest);
             if let Ok(config) = config {
                 let is_one = manifest.layers.len() == config.rootfs.diff_ids.len();
-                assert_eq!(manifest::check(&manifest, &config).is_ok(), is_one);
+                assert_eq!(documents::check(&manifest, &config).is_ok(), is_one);
             }
         }
         Some(Document::Index(index)) => check_index(index, second),
@@ -40,7 +41,7 @@ pub fn check(input: &[u8]) {
 fn one_meaning(bytes: &[u8]) -> Option<Document> {
     let mut meaning: Option<Document> = None;
     for announced in DOCUMENTS.into_iter().chain(["", "text/html"]) {
-        let document = match manifest::parse(bytes, announced) {
+        let document = match documents::parse(bytes, announced) {
             Ok(document) => document,
             Err(error) => {
                 crate::check_message(&error.to_string(), &[]);
@@ -80,13 +81,13 @@ fn check_index(index: Index, next: &[u8]) {
         }
     }
     let mut fetched = 0;
-    let fetch = |entry: &manifest::Descriptor| -> Result<Document, Error> {
+    let fetch = |entry: &documents::Descriptor| -> Result<Document, Error> {
         fetched += 1;
         assert!(entry.size <= LARGEST_DOCUMENT);
-        manifest::parse(next, &entry.media_type)
+        documents::parse(next, &entry.media_type)
     };
     let wanted = "linux/arm64/v9".parse().expect("it is a platform");
-    if let Err(error) = index.find(&wanted, fetch) {
+    if let Err(error) = index::find(index, &wanted, fetch) {
         crate::check_message(&error.to_string(), next);
     }
     assert!(fetched <= 16, "{fetched} documents");

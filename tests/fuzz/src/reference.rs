@@ -1,8 +1,8 @@
 //! Names of images: what is accepted follows Docker's grammar, means one image only, and asks the
 //! registry that it names for nothing else.
 
+use reference::Reference;
 use reqwest::Url;
-use step7::reference::Reference;
 
 /// The input is a name as a user types it.
 pub fn check(input: &[u8]) {

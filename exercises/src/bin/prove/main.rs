@@ -73,7 +73,8 @@ fn run(options: &Options) -> Result<u8> {
         // which most of the earlier checks want.
         let begins_empty = exercise.tasks.iter().any(|task| !task.anew.is_empty());
         let first = if begins_empty { exercise.step - 1 } else { 0 };
-        kinds.push((name, Kind::Starter { step: exercise.step, first, kept, own }));
+        let given = exercise.tasks.iter().flat_map(|task| task.given.clone()).collect();
+        kinds.push((name, Kind::Starter { step: exercise.step, first, kept, own, given }));
         let mut mistakes = Vec::new();
         for (number, task) in exercise.numbered() {
             for (count, mistake) in (1..).zip(&task.mistakes) {

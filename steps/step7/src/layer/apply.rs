@@ -7,14 +7,13 @@ use std::io::{self, BufRead, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use archive::{Archive, Entry, Kind};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat, mknodat};
 use nix::unistd::{ftruncate, linkat, symlinkat};
 use shared::{Error, Explain};
 
-use super::archive::{Archive, Entry};
-use super::header::Kind;
 use super::memory::Memory;
 use super::place::Place;
 use super::root::{self, Root};

@@ -4,6 +4,7 @@ use std::ffi::{CString, OsStr};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
+use archive::{Entry, Kind};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{
@@ -13,8 +14,6 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchownat};
 use shared::{Error, Explain};
 
-use super::archive::Entry;
-use super::header::Kind;
 use super::root;
 use super::{Owners, Report};
 

@@ -1,18 +1,12 @@
 //! A layer: a tar archive, mostly compressed, that changes a root filesystem (OCI image
 //! specification, "Image Layer Filesystem Changeset").
 
-mod ahead;
 mod apply;
-mod archive;
-mod header;
-mod inflate;
 mod memory;
 mod metadata;
-mod pax;
 mod place;
 mod prune;
 mod root;
-mod sparse;
 mod whiteout;
 
 use std::fs::File;
@@ -22,19 +16,17 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::thread;
 
+use archive::ahead::Ahead;
+use archive::inflate::{self, Bounded};
+use archive::{AT_ONCE, Archive};
+use reference::Digest;
 use serde::{Deserialize, Serialize};
 use shared::{Error, Explain};
 
-use crate::digest::{self, Digest, Hashing};
+use crate::digest::{self, Hashing};
 
-use ahead::Ahead;
 use apply::Applier;
-use archive::Archive;
-use inflate::Bounded;
 pub use root::Root;
-
-/// Bytes that are inflated, hashed and written at once: as many as a processor's cache holds.
-const AT_ONCE: usize = 256 * 1024;
 
 /// Whose the files become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,16 +3,13 @@
 use std::io::{self, Read};
 use std::thread::sleep;
 
+use documents::Descriptor;
+use reference::Digest;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Method, StatusCode};
+use transport::{Answer, Body, Break, Failure, is_busy};
 
 use super::Registry;
-use super::body::{Body, Break};
-use super::failure::Failure;
-use super::retry::is_busy;
-use super::transport::Answer;
-use crate::digest::Digest;
-use crate::manifest::Descriptor;
 
 /// Connections in a row that bring less than [`PROGRESS`] bytes.
 const CONNECTIONS: u32 = 5;

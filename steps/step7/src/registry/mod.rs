@@ -6,35 +6,25 @@
 //! token server.
 
 mod blob;
-mod body;
-pub mod challenge;
-mod credentials;
-mod failure;
-mod helper;
-mod refusal;
-mod retry;
 mod token;
-mod transport;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use documents::{DOCUMENTS, Descriptor, LARGEST_DOCUMENT};
+use reference::{Digest, Reference};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
-use shared::Error;
+use shared::{Error, shown};
+pub use transport::Patience;
+use transport::challenge::{self, Challenge};
+use transport::{
+    Answer, Break, Failure, Request, Transport, is_loopback, is_web_page, may_pass, media_type,
+    refusal,
+};
 
 pub use self::blob::Blob;
-use self::body::Break;
-use self::challenge::Challenge;
-use self::failure::Failure;
-use self::refusal::{is_web_page, media_type, refusal};
-pub use self::retry::Patience;
-use self::retry::may_pass;
 use self::token::Authority;
-use self::transport::{Answer, Request, Transport, is_loopback};
-use crate::digest::Digest;
-use crate::manifest::{DOCUMENTS, Descriptor, LARGEST_DOCUMENT, shown};
-use crate::reference::Reference;
 
 /// Attempts at a document whose connection breaks.
 const CONNECTIONS: u32 = 3;
@@ -56,7 +46,7 @@ pub struct Access {
 
 impl Default for Access {
     fn default() -> Access {
-        let (login_files, patience) = (credentials::files(), Patience::default());
+        let (login_files, patience) = (logins::files(), Patience::default());
         Access { plain_http: false, login: None, login_files, patience }
     }
 }

@@ -6,16 +6,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use logins::Login;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
-
-use super::challenge::Challenge;
-use super::credentials::{self, Login};
-use super::failure::Failure;
-use super::refusal::refusal;
-use super::transport::{Request, Transport};
-use crate::manifest::shown;
+use shared::shown;
+use transport::challenge::Challenge;
+use transport::{Failure, Request, Transport, refusal};
 
 /// Bytes of a token server's answer.
 const LIMIT: usize = 1 << 20;
@@ -116,7 +113,7 @@ impl Authority {
     fn login(&self, transport: &Transport) -> Option<&Login> {
         let find = || {
             let (files, time) = (&self.login_files, transport.patience.silence);
-            credentials::find(files, &self.registry, &self.repository, time, &transport.note)
+            logins::find(files, &self.registry, &self.repository, time, &transport.note)
         };
         self.login.get_or_init(find).as_ref()
     }

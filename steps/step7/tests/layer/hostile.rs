@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use flate2::write::GzEncoder;
-use step7::digest::Digest;
+use reference::Digest;
 
 use super::scratch::{Layer, Scratch};
 

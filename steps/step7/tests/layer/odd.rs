@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 use std::os::unix::fs::MetadataExt;
 
 use flate2::write::GzEncoder;
-use step7::digest::Digest;
+use reference::Digest;
 
 use super::scratch::{Layer, Scratch};
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use reference::Digest;
 use shared::Error;
-use step7::digest::Digest;
 use step7::layer::{self, Owners, Report, Root, Terms};
 use tar::Header;
 

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use step7::digest::Digest;
-use step7::reference::Reference;
+use reference::Digest;
+use reference::Reference;
 use step7::registry::{Access, Registry};
 
 use super::server::{MANIFEST, Server, answer, error, patience};

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use step7::manifest::Descriptor;
+use documents::Descriptor;
 
 use super::server::{MANIFEST, Server, answer, error};
 

@@ -4,8 +4,8 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use step7::digest::Digest;
-use step7::manifest::Descriptor;
+use documents::Descriptor;
+use reference::Digest;
 
 use super::server::{MANIFEST, Request, Server, answer, error};
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use documents::Descriptor;
+use reference::Reference;
 use step7::digest::Hashing;
-use step7::manifest::Descriptor;
-use step7::reference::Reference;
 use step7::registry::{Access, Patience, Registry};
 
 pub const MANIFEST: &str = r#"{"schemaVersion":2}"#;

@@ -7,7 +7,7 @@ use std::io;
 use nix::errno::Errno;
 use reqwest::Url;
 
-use super::transport::{host, is_loopback};
+use crate::{host, is_loopback};
 
 /// Why there is no answer.
 #[derive(Debug)]

@@ -1,5 +1,11 @@
 //! Requests and answers: retries, redirects and time limits.
 
+mod body;
+pub mod challenge;
+mod failure;
+mod refusal;
+mod retry;
+
 use std::mem::ManuallyDrop;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,12 +17,13 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode, Url, redirect};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
-use shared::Error;
+use shared::{Error, shown};
 
-use super::body::Body;
-use super::failure::Failure;
-use super::retry::{Attempts, Patience, may_pass, retry_after};
-use crate::manifest::shown;
+pub use body::{Body, Break};
+pub use failure::Failure;
+pub use refusal::{is_web_page, media_type, refusal};
+use retry::{Attempts, retry_after};
+pub use retry::{Patience, is_busy, may_pass};
 
 const REDIRECTS: usize = 10;
 /// Attempts while the server cannot be reached. It may not be there at all.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::or_default;
+use crate::json::or_default;
 
 /// OCI image specification, "Image Index": the names are those that Go has for them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

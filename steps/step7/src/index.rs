@@ -1,83 +1,71 @@
-//! An index: one image for several platforms.
+//! From an index, which is one image for several platforms, to the manifest for one of them.
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use documents::{Descriptor, Document, Index, LARGEST_DOCUMENT, Manifest, Platform};
 use shared::{Error, size};
-
-use super::json::or_default;
-use super::{Descriptor, Document, LARGEST_DOCUMENT, Manifest, Platform};
 
 /// The most documents that are fetched on the way from an index to a manifest: indexes may be
 /// nested, and a hostile one without end.
 const MOST_FOLLOWED: usize = 16;
 
-/// OCI's index, or Docker's manifest list.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Index {
-    #[serde(default, deserialize_with = "or_default")]
-    pub manifests: Vec<Descriptor>,
+/// Follows the index, and those in it, to the manifest for a platform and its descriptor.
+///
+/// `fetch` gets a document, whose bytes must have the descriptor's digest and size. If there is
+/// none for the platform the error lists those there are.
+pub fn find(
+    index: Index,
+    wanted: &Platform,
+    mut fetch: impl FnMut(&Descriptor) -> Result<Document, Error>,
+) -> Result<(Descriptor, Manifest), Error> {
+    let mut there = platforms(&index);
+    // The last is tried first.
+    let mut to_try = candidates(&index, wanted);
+    for _ in 0..MOST_FOLLOWED {
+        let Some(descriptor) = to_try.pop() else {
+            return Err(no_such_platform(wanted, &there));
+        };
+        if descriptor.size > LARGEST_DOCUMENT {
+            let (bytes, most) = (descriptor.size, size::text(LARGEST_DOCUMENT));
+            return Err(Error::new(format!(
+                "a manifest in the index has {bytes} bytes, and {most} is the most"
+            )));
+        }
+        match fetch(&descriptor)? {
+            Document::Manifest(manifest) => {
+                let mut descriptor = descriptor;
+                if descriptor.media_type.is_empty() {
+                    descriptor.media_type = manifest.media_type.clone();
+                }
+                return Ok((descriptor, manifest));
+            }
+            Document::Index(index) => {
+                there.append(&mut platforms(&index));
+                to_try.append(&mut candidates(&index, wanted));
+            }
+        }
+    }
+    Err(Error::new(format!("the index leads to more than {MOST_FOLLOWED} others: a trap")))
 }
 
-impl Index {
-    /// Follows the index, and those in it, to the manifest for a platform and its descriptor.
-    ///
-    /// `fetch` gets a document, whose bytes must have the descriptor's digest and size. If there is
-    /// none for the platform the error lists those there are.
-    pub fn find(
-        self,
-        wanted: &Platform,
-        mut fetch: impl FnMut(&Descriptor) -> Result<Document, Error>,
-    ) -> Result<(Descriptor, Manifest), Error> {
-        let mut there = self.platforms();
-        // The last is tried first.
-        let mut candidates = self.candidates(wanted);
-        for _ in 0..MOST_FOLLOWED {
-            let Some(descriptor) = candidates.pop() else {
-                return Err(no_such_platform(wanted, &there));
-            };
-            if descriptor.size > LARGEST_DOCUMENT {
-                let (bytes, most) = (descriptor.size, size::text(LARGEST_DOCUMENT));
-                return Err(Error::new(format!(
-                    "a manifest in the index has {bytes} bytes, and {most} is the most"
-                )));
-            }
-            match fetch(&descriptor)? {
-                Document::Manifest(manifest) => {
-                    let mut descriptor = descriptor;
-                    if descriptor.media_type.is_empty() {
-                        descriptor.media_type = manifest.media_type.clone();
-                    }
-                    return Ok((descriptor, manifest));
-                }
-                Document::Index(index) => {
-                    there.append(&mut index.platforms());
-                    candidates.append(&mut index.candidates(wanted));
-                }
-            }
-        }
-        Err(Error::new(format!("the index leads to more than {MOST_FOLLOWED} others: a trap")))
+/// What may lead to the wanted manifest, the best last: what is for the platform, and then what
+/// does not say what it is for.
+fn candidates(index: &Index, wanted: &Platform) -> Vec<Descriptor> {
+    let is_for = |entry: &&Descriptor, platform: &Platform| match &entry.platform {
+        Some(own) => own.normal() == *platform,
+        None => false,
+    };
+    let mut candidates: Vec<&Descriptor> = Vec::new();
+    for platform in wanted.runs() {
+        candidates.extend(index.manifests.iter().filter(|entry| is_for(entry, &platform)));
     }
+    candidates.extend(index.manifests.iter().filter(|entry| entry.platform.is_none()));
+    candidates.into_iter().rev().cloned().collect()
+}
 
-    /// What may lead to the wanted manifest, the best last: what is for the platform, and then what
-    /// does not say what it is for.
-    fn candidates(&self, wanted: &Platform) -> Vec<Descriptor> {
-        let is_for = |entry: &&Descriptor, platform: &Platform| match &entry.platform {
-            Some(own) => own.normal() == *platform,
-            None => false,
-        };
-        let mut candidates: Vec<&Descriptor> = Vec::new();
-        for platform in wanted.runs() {
-            candidates.extend(self.manifests.iter().filter(|entry| is_for(entry, &platform)));
-        }
-        candidates.extend(self.manifests.iter().filter(|entry| entry.platform.is_none()));
-        candidates.into_iter().rev().cloned().collect()
-    }
-
-    fn platforms(&self) -> BTreeSet<String> {
-        let platforms = self.manifests.iter().filter_map(|entry| entry.platform.as_ref());
-        platforms.filter(|platform| platform.is_known()).map(Platform::to_string).collect()
-    }
+fn platforms(index: &Index) -> BTreeSet<String> {
+    let platforms = index.manifests.iter().filter_map(|entry| entry.platform.as_ref());
+    platforms.filter(|platform| platform.is_known()).map(Platform::to_string).collect()
 }
 
 fn no_such_platform(wanted: &Platform, there: &BTreeSet<String>) -> Error {
@@ -91,8 +79,9 @@ fn no_such_platform(wanted: &Platform, there: &BTreeSet<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use documents::OCI_MANIFEST;
+
     use super::*;
-    use crate::manifest::OCI_MANIFEST;
 
     /// An entry for a platform; "" for an entry that names none. Its size tells it from others.
     fn entry(platform: &str, size: u64) -> Descriptor {
@@ -121,7 +110,7 @@ mod tests {
                 _ => Document::Manifest(Manifest { media_type, config, layers }),
             })
         };
-        let found = index.find(&wanted.parse().unwrap(), fetch);
+        let found = super::find(index, &wanted.parse().unwrap(), fetch);
         found.map(|(entry, _)| entry.size).map_err(|error| error.to_string())
     }
 
@@ -193,7 +182,7 @@ mod tests {
             let (media_type, config) = (OCI_MANIFEST.into(), entry.clone());
             Ok(Document::Manifest(Manifest { media_type, config, layers: Vec::new() }))
         };
-        let (found, _) = untyped.find(&"linux/amd64".parse().unwrap(), fetch).unwrap();
+        let (found, _) = super::find(untyped, &"linux/amd64".parse().unwrap(), fetch).unwrap();
         assert_eq!(found.media_type, OCI_MANIFEST);
     }
 

@@ -1,5 +1,7 @@
 //! Where `docker login` and `podman login` leave what they were told.
 
+mod helper;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fs::File;
@@ -11,9 +13,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
+use shared::shown;
 
-use super::helper::ask;
-use crate::manifest::shown;
+use helper::ask;
 
 /// Bytes of a file.
 const LIMIT: u64 = 1 << 20;

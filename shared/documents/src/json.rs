@@ -1,10 +1,10 @@
-//! How JSON is read, and how foreign text is shown.
+//! How JSON is read.
 
 use serde::Deserialize;
 use serde::de::Deserializer;
-use shared::Error;
+use shared::{Error, short};
 
-use super::keys::AsGo;
+use crate::keys::AsGo;
 
 /// Reads JSON as Go reads it, or refuses it. The error names the place in it: `the manifest's
 /// layers[3].size is wrong: …`.
@@ -29,28 +29,4 @@ pub fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     json: D,
 ) -> Result<T, D::Error> {
     Option::<T>::deserialize(json).map(Option::unwrap_or_default)
-}
-
-/// Foreign text for one line of a terminal: quoted, escaped, not too long.
-pub fn shown(text: &str) -> String {
-    format!("{:?}", short(text))
-}
-
-fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(200).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_text_stays_on_its_line() {
-        assert_eq!(shown("a\nb\u{1b}[2J\u{202e}"), r#""a\nb\u{1b}[2J\u{202e}""#);
-        assert_eq!(shown(&"é".repeat(201)), format!("{:?}", "é".repeat(200) + "…"));
-    }
 }

@@ -7,7 +7,7 @@ use std::thread::{Builder, Scope};
 
 use shared::{Error, Explain};
 
-use super::AT_ONCE;
+use crate::AT_ONCE;
 
 /// Pieces, of [`AT_ONCE`] bytes, that wait to be read.
 const PIECES: usize = 4;

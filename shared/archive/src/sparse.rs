@@ -1,7 +1,7 @@
 //! Sparse files: those with holes, of which an archive has the rest (GNU tar's manual, "Storing
 //! Sparse Files"). The holes stay holes here, too.
 
-use super::pax::PaxSparse;
+use crate::pax::PaxSparse;
 
 /// Pieces that a file may have. A map of them is less than 1 MiB.
 pub const MAX_SPANS: usize = 1 << 16;
@@ -87,7 +87,7 @@ impl MapReader {
                 self.line.push(*byte);
                 continue;
             }
-            self.numbers.push(super::pax::decimal(&self.line).ok_or(WRONG)?);
+            self.numbers.push(crate::pax::decimal(&self.line).ok_or(WRONG)?);
             self.line.clear();
             if self.numbers[0] > MAX_SPANS as u64 {
                 return Err("a sparse file has too many pieces");

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use reference::Digest;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use shared::Error;
+use shared::{Error, shown};
 
-use super::json::{or_default, read, shown};
-use super::{Manifest, Platform};
-use crate::digest::Digest;
+use crate::json::{or_default, read};
+use crate::{Manifest, Platform};
 
 /// OCI image specification, "Image Configuration".
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -108,7 +108,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::manifest::Descriptor;
+    use crate::Descriptor;
 
     fn parsed(json: &Value) -> Result<Config, String> {
         Config::parse(json.to_string().as_bytes()).map_err(|error| error.to_string())

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::Deserialize;
 use serde_json::Value;
+use shared::shown;
 
-use super::credentials::{Login, as_go_reads, plain};
-use crate::manifest::shown;
+use crate::{Login, as_go_reads, plain};
 
 /// Bytes of a helper's answer.
 const LIMIT: u64 = 1 << 20;
@@ -94,8 +94,8 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::{env, fs};
 
-    use super::super::credentials::parse;
     use super::*;
+    use crate::parse;
 
     const SECOND: Duration = Duration::from_secs(1);
     const MINUTE: Duration = Duration::from_secs(60);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use reference::Digest;
 use serde::{Deserialize, Serialize};
-use shared::Error;
+use shared::{Error, shown};
 
-use super::Platform;
-use super::json::{or_default, shown};
-use crate::digest::Digest;
+use crate::Platform;
+use crate::json::or_default;
 
 /// The media types of layers: OCI's and Docker's, and those of layers that are elsewhere.
 const LAYERS: [&str; 11] = [

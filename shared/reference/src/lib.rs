@@ -1,11 +1,12 @@
 //! The names of images: `alpine`, `ghcr.io/a/b:tag`, `127.0.0.1:5055/name:v1@sha256:…`.
 
+mod digest;
 mod grammar;
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use crate::digest::Digest;
+pub use digest::Digest;
 use grammar::Parser;
 
 /// The most characters of a registry and a repository with the / between them (OCI distribution

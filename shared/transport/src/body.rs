@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::blocking::Response;
 
-use super::failure::Failure;
-use super::retry::Patience;
+use crate::failure::Failure;
+use crate::retry::Patience;
 
 /// Why a body does not go on.
 pub enum Break {

@@ -3,6 +3,12 @@
 //! Where archives can be read in more than one way, this reads them as Go's `archive/tar` does, and
 //! with it Docker, containerd, podman and umoci: an image must not be another one here.
 
+pub mod ahead;
+mod header;
+pub mod inflate;
+mod pax;
+mod sparse;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -10,9 +16,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use nix::sys::time::TimeSpec;
 use shared::{Error, Explain};
 
-use super::header::{self, Block, Header, Kind, OldSparse, up_to_nul};
-use super::pax::{Pax, PaxSparse};
-use super::sparse::{self, MAX_SPANS, Map, MapReader, Style};
+pub use header::Kind;
+use header::{Block, Header, OldSparse, up_to_nul};
+use pax::{Pax, PaxSparse};
+pub use sparse::Map;
+use sparse::{MAX_SPANS, MapReader, Style};
+
+/// Bytes that are inflated, hashed and written at once: as many as a processor's cache holds.
+pub const AT_ONCE: usize = 256 * 1024;
 
 /// Bytes of a [`Block`].
 const BLOCK: u64 = 512;

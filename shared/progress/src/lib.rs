@@ -3,11 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use shared::{Error, size};
-
-use crate::digest::Digest;
-use crate::layer::Report;
-use crate::manifest::Descriptor;
+use shared::Error;
 
 /// Where a pull tells how it goes: standard error.
 pub struct Progress {
@@ -35,29 +31,16 @@ impl Progress {
         }
     }
 
-    /// A layer is being fetched.
-    pub fn layer(&self, layer: &Descriptor) -> Bar {
-        let name = format!("layer {} of {}", short(&layer.digest), size::text(layer.size));
+    /// Something of so many bytes is being fetched.
+    pub fn bar(&self, name: &str, bytes: u64) -> Bar {
+        let name = name.to_string();
         let bar = self.bars.as_ref().map(|bars| {
             let style =
                 ProgressStyle::with_template("{msg:36} {bar:30} {bytes:>10} {bytes_per_sec:>12}");
-            let bar = ProgressBar::new(layer.size).with_style(style.expect("it is well-formed"));
+            let bar = ProgressBar::new(bytes).with_style(style.expect("it is well-formed"));
             bars.add(bar.with_message(name.clone()))
         });
         Bar { quiet: self.quiet, bar, name }
-    }
-
-    /// Tells what an ordinary user could not keep.
-    pub fn lost(&self, report: &Report) {
-        for (count, what) in [
-            (report.lost_owners, "files are yours and not their owners': there is one id only"),
-            (report.lost_xattrs, "extended attributes are lost"),
-            (report.lost_devices, "devices are not made: that takes the machine's root"),
-        ] {
-            if count > 0 {
-                self.note(&format!("note: {count} {what}"));
-            }
-        }
     }
 }
 
@@ -84,9 +67,4 @@ impl Bar {
 /// Not eprintln!, which panics when standard error cannot be written.
 fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// The start of a digest, as people know them by.
-fn short(digest: &Digest) -> String {
-    digest.hex().chars().take(12).collect()
 }

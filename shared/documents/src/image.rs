@@ -1,10 +1,10 @@
-//! A manifest: the config and the layers of an image.
+//! A manifest: the config and the layers of an image; and an index of several.
 
 use serde::Deserialize;
-use shared::{Error, size};
+use shared::{Error, shown, size};
 
-use super::json::{or_default, shown};
-use super::{Descriptor, LARGEST_DOCUMENT};
+use crate::json::or_default;
+use crate::{Descriptor, LARGEST_DOCUMENT};
 
 /// The most layers. An overlay can't have more (OVL_MAX_STACK in Linux' fs/overlayfs), and Docker
 /// stops at 125.
@@ -16,13 +16,20 @@ const LARGEST_LAYER: u64 = 1 << 40;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// [`super::OCI_MANIFEST`] or [`super::DOCKER_MANIFEST`]
+    /// [`crate::OCI_MANIFEST`] or [`crate::DOCKER_MANIFEST`]
     #[serde(default, deserialize_with = "or_default")]
     pub media_type: String,
     pub config: Descriptor,
     /// The lowest first.
     #[serde(default, deserialize_with = "or_default")]
     pub layers: Vec<Descriptor>,
+}
+
+/// OCI's index, or Docker's manifest list: one image for several platforms.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Index {
+    #[serde(default, deserialize_with = "or_default")]
+    pub manifests: Vec<Descriptor>,
 }
 
 impl Manifest {

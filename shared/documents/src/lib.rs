@@ -6,22 +6,19 @@
 mod config;
 mod descriptor;
 mod image;
-mod index;
 mod json;
 mod keys;
 mod platform;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use shared::Error;
+use shared::{Error, shown};
 
 use json::{or_default, read};
 
 pub use config::{Config, Defaults, RootFs, check};
 pub use descriptor::Descriptor;
-pub use image::Manifest;
-pub use index::Index;
-pub use json::shown;
+pub use image::{Index, Manifest};
 pub use platform::Platform;
 
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";

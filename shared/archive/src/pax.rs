@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::sys::time::TimeSpec;
 
-use super::sparse::MAX_SPANS;
+use crate::sparse::MAX_SPANS;
 
 /// What the records of one header say. None: what the header says.
 #[derive(Debug, Default)]

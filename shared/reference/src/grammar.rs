@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::net::Ipv6Addr;
 
-use crate::digest::Digest;
+use crate::Digest;
 
 /// The most characters of a tag (OCI distribution specification, "Pulling manifests").
 const LONGEST_TAG: usize = 128;

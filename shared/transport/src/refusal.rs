@@ -3,9 +3,9 @@
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
+use shared::shown;
 
-use super::transport::Answer;
-use crate::manifest::shown;
+use crate::Answer;
 
 /// Bytes of an answer that are read for what it says about an error.
 const LIMIT: usize = 64 * 1024;
