@@ -2,6 +2,7 @@
 //! snapshots, by name: a name that is not there, or not only once, is an error.
 
 mod bench;
+mod count;
 mod coverage;
 mod directives;
 mod drawing;
@@ -11,6 +12,7 @@ mod highlight;
 mod links;
 mod listing;
 mod picture;
+mod prose;
 mod source_pages;
 mod table;
 mod transcript;
@@ -35,12 +37,16 @@ struct Options {
     #[arg(long)]
     check: bool,
 
-    /// Only make the README's moving picture anew, from the recording of the introduction's transcript
+    /// Only count the words and marks of the text on each page, and hold them to their limits
     #[arg(long, conflicts_with = "check")]
+    prose: bool,
+
+    /// Only make the README's moving picture anew, from the recording of the introduction's transcript
+    #[arg(long, conflicts_with_all = ["check", "prose"])]
     picture: bool,
 
     /// Open it in a browser
-    #[arg(long, conflicts_with_all = ["check", "picture"])]
+    #[arg(long, conflicts_with_all = ["check", "prose", "picture"])]
     open: bool,
 }
 
@@ -59,15 +65,17 @@ fn run(options: &Options) -> Result<ExitCode> {
     let checkout = book.join("..").canonicalize()?;
     let sources = Sources::read(&checkout)?;
     let pages = Pages::read(&book.join("src"))?;
+    if options.prose {
+        let prose = prose::Prose::of(&pages, &checkout)?;
+        print!("{prose}");
+        return Ok(told(&prose.wrong()));
+    }
     let wrong = explained::check(&pages);
     if options.check {
         let coverage = coverage::Coverage::of(&pages, &sources)?;
         print!("{coverage}");
-        for line in &wrong {
-            println!("{line}");
-        }
-        let whole = coverage.is_whole() && wrong.is_empty();
-        return Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        let status = told(&wrong);
+        return Ok(if coverage.is_whole() { status } else { ExitCode::FAILURE });
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     picture(&checkout, options.picture)?;
@@ -87,6 +95,14 @@ fn run(options: &Options) -> Result<ExitCode> {
         println!("There is no browser here to open it with.");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what is wrong.
+fn told(wrong: &[String]) -> ExitCode {
+    for line in wrong {
+        println!("{line}");
+    }
+    if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Holds the README's moving picture to its recording, or makes it anew.
