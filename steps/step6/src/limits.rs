@@ -18,15 +18,15 @@ const MOST_PIDS: u32 = 4 << 20;
 /// The options of a container's limits. None: no limit.
 #[derive(Args, Default)]
 pub struct Limits {
-    /// Most memory, in bytes or with K, M or G: 64M
+    /// Limit of memory, in bytes or with K, M or G, as in 64M
     #[arg(long, value_name = "SIZE", value_parser = memory, allow_hyphen_values = true)]
     pub memory: Option<u64>,
 
-    /// Most processor time, in processors: 0.5
+    /// Limit of processor time, in processors, as in 0.5
     #[arg(long, value_name = "NUMBER", value_parser = cpus, allow_hyphen_values = true)]
     pub cpus: Option<f64>,
 
-    /// Most processes and threads
+    /// Limit of processes and threads
     #[arg(long, value_name = "NUMBER", value_parser = pids, allow_hyphen_values = true)]
     pub pids: Option<u32>,
 }

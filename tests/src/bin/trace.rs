@@ -17,11 +17,11 @@ use shared::{Error, Explain};
 use step5::subordinate::Subordinate;
 use tests::trace::{Call, Style, own_calls, tell};
 
-/// Runs a step, then tells the system calls that matter, in order, with the chapters that explain them
+/// Runs a step, then shows the system calls that matter, in order, each with the chapter that explains it
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Every system call, also the command's own
+    /// Show every system call, and the command's own too
     #[arg(long)]
     all: bool,
 

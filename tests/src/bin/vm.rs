@@ -10,26 +10,26 @@ use clap::Parser;
 use shared::Error;
 use tests::vm::{Command, Input, Outcome, Stream, Vm};
 
-/// Runs COMMAND in a throw-away VM; without one, an interactive shell
+/// Runs COMMAND in a throw-away VM, or an interactive shell if there is none
 ///
-/// The steps built so far are on PATH there, ./rootfs is the busybox root filesystem, /debian a whole Debian, /scratch
-/// an ext4 disk. Nothing that happens in the VM outlasts it.
+/// The VM has the steps built so far on PATH. ./rootfs there is the busybox root filesystem, /debian a whole Debian, and
+/// /scratch an ext4 disk. Nothing that happens in the VM outlasts it.
 #[derive(Parser)]
 #[command(version, after_help = "Example: vm step 4 -- --rootfs /debian /bin/bash")]
 struct Options {
-    /// The user in the VM: root or ada
+    /// The user in the VM, root or ada
     #[arg(long, default_value = "root")]
     user: String,
 
-    /// A program of your own to have on PATH there, in place of a step of its name; with the files of the checks
+    /// Put a program of yours on PATH, in place of the step of its name, and the files of the checks beside it
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
 
-    /// The step that it stands for, whatever its name is
+    /// The step whose place it takes, whatever its name is
     #[arg(long, value_name = "N", requires = "program")]
     step: Option<u8>,
 
-    /// Ends the VM after so long (600 for a COMMAND, no limit for a shell)
+    /// End the VM after this time. A COMMAND has 600 seconds otherwise, and a shell has no limit
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
 

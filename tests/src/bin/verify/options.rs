@@ -11,13 +11,15 @@ use tests::transcripts;
 
 /// Runs the checks in a throw-away VM
 ///
-/// With a stage: its checks on its own step. With a survey: that, which puts all steps to the same
-/// probes and is held to its snapshot. With a chapter: its transcripts, whose commands must print
-/// what the book shows. Without any: all chapters; that a VM goes on from a saved one as it should;
-/// each stage's checks on its own step, and on the last step of each part of the workshop those of
-/// all stages before it; all surveys; then the negative controls, each stage's checks on the step
-/// before, which must not pass them. What has passed before is remembered, and not repeated until
-/// something changes that can affect it.
+/// With a stage, it puts the stage's checks to the stage's own step. With a survey, it puts all steps
+/// to the same questions and compares the answers with a snapshot. With a chapter, it types the
+/// chapter's commands, which must print what the book shows.
+///
+/// Without any of them it does all of this. It also puts the last step of each part of the workshop
+/// to the checks of all stages before, and tries that a VM goes on from a saved one. Last come the
+/// negative controls, in which each step meets the checks of the next stage and must not pass them.
+///
+/// It remembers what has passed, and doesn't repeat that until something changes that can affect it.
 #[derive(Parser)]
 #[command(version, after_help = after_help())]
 pub struct Options {
@@ -25,20 +27,20 @@ pub struct Options {
     #[arg(value_name = "STAGE|SURVEY|CHAPTER")]
     pub subject: Option<Subject>,
 
-    /// Put another program to the stage's checks than the step itself; in a survey it takes the
-    /// place of the step that has its file's name
+    /// Put this program to the stage's checks in place of the step. In a survey it takes the place of
+    /// the step that has the same file name
     #[arg(long, value_name = "FILE", requires = "subject")]
     pub program: Option<PathBuf>,
 
-    /// The stage's negative control: its checks on the step before, which must not pass them
+    /// Make the stage's negative control, in which the step before must not pass the stage's checks
     #[arg(long, requires = "subject", conflicts_with_all = ["program", "only"])]
     pub control: bool,
 
-    /// Only the check of this name
+    /// Make only the check of this name
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
 
-    /// The checks of all earlier stages on every step, not just on the last of each part
+    /// Put every step to the checks of all earlier stages, and not just the last step of each part
     #[arg(long, conflicts_with = "subject")]
     pub all: bool,
 
