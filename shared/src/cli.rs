@@ -53,3 +53,13 @@ fn one_line(error: &clap::Error) -> String {
     let words: Vec<&str> = what.trim_start_matches("error: ").split_whitespace().collect();
     format!("{} (see --help)", words.join(" "))
 }
+
+/// Prints to standard output.
+///
+/// # Errors
+///
+/// Nobody takes it, or the disk is full. (There `println!` would panic.)
+pub fn print(bytes: &[u8]) -> Result<(), Error> {
+    let mut output = io::stdout();
+    output.write_all(bytes).and_then(|()| output.flush()).explain("write to standard output")
+}

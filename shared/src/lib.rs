@@ -1,5 +1,5 @@
 //! Plumbing that every step needs and that is no lesson: the command line, errors, exit statuses,
-//! sizes, foreign text, where files live.
+//! sizes, foreign text, locks, where files live.
 //!
 //! Nothing here makes a namespace, a mount, a cgroup or changes an identity: such calls stand in
 //! the steps.
@@ -9,9 +9,11 @@ mod error;
 mod execute;
 mod foreign;
 pub mod home;
+mod lock;
 pub mod size;
 
-pub use cli::{main, note};
+pub use cli::{main, note, print};
 pub use error::{ENGINE_FAILED, Error, Explain};
 pub use execute::{cannot_execute, not_on_path};
 pub use foreign::{short, shown};
+pub use lock::Lock;

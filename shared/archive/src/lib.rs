@@ -10,9 +10,11 @@ mod pax;
 mod sparse;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead, Read};
+use std::fs::File;
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use nix::sys::stat::makedev;
 use nix::sys::time::TimeSpec;
 use shared::{Error, Explain};
 
@@ -46,8 +48,8 @@ pub struct Entry {
     pub uid: u32,
     pub gid: u32,
     pub mtime: TimeSpec,
-    /// A device's major and minor number.
-    pub device: (u64, u64),
+    /// A device's number, as mknod(2) takes it; 0 for other kinds.
+    pub device: u64,
     pub xattrs: Vec<(OsString, Vec<u8>)>,
     /// For a file with holes, where its content goes.
     pub sparse: Option<Map>,
@@ -123,7 +125,7 @@ impl<R: BufRead> Archive<R> {
         }
         let device = match kind {
             Kind::CharDevice | Kind::BlockDevice => device(header.device).map_err(refuse)?,
-            _ => (0, 0),
+            _ => 0,
         };
         let uid = id(pax.uid.unwrap_or(header.uid)).map_err(refuse)?;
         let gid = id(pax.gid.unwrap_or(header.gid)).map_err(refuse)?;
@@ -208,6 +210,43 @@ impl<R: BufRead> Archive<R> {
     pub fn consume(&mut self, count: usize) {
         self.reader.consume(count);
         self.content -= count as u64;
+    }
+
+    /// Writes the entry's content into a new file: the pieces of a sparse file where they belong, others
+    /// from the start.
+    ///
+    /// # Errors
+    ///
+    /// The archive ends before the content does, or the file can't be written.
+    pub fn write_to(&mut self, file: &mut File, entry: &Entry) -> Result<(), Error> {
+        let what = || format!("write {:?}", entry.name);
+        let Some(map) = &entry.sparse else { return self.copy_to(file, u64::MAX, what) };
+        file.set_len(map.size).explain(what())?;
+        for (offset, length) in &map.spans {
+            file.seek(SeekFrom::Start(*offset)).explain(what())?;
+            self.copy_to(file, *length, what)?;
+        }
+        Ok(())
+    }
+
+    /// The next `left` bytes of the content, or all that are left.
+    fn copy_to(
+        &mut self,
+        file: &mut File,
+        mut left: u64,
+        what: impl Fn() -> String,
+    ) -> Result<(), Error> {
+        while left > 0 {
+            let bytes = self.content()?;
+            let count = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if count == 0 {
+                break;
+            }
+            file.write_all(&bytes[..count]).explain(what())?;
+            self.consume(count);
+            left -= count as u64;
+        }
+        Ok(())
     }
 
     /// Reads what lies behind the archive's end, which counts for the digest, and gives the reader.
@@ -296,12 +335,12 @@ fn id(number: u64) -> Result<u32, &'static str> {
     }
 }
 
-fn device(numbers: Option<(i64, i64)>) -> Result<(u64, u64), &'static str> {
-    let (major, minor) =
-        numbers.ok_or("a device needs numbers, and its header is too old to have them")?;
-    match (u64::try_from(major), u64::try_from(minor)) {
-        (Ok(major), Ok(minor)) => Ok((major, minor)),
-        _ => Err("a device's number is negative"),
+/// A device's number as Linux has it: 12 bits for its driver and 20 for the device.
+fn device(numbers: Option<(i64, i64)>) -> Result<u64, &'static str> {
+    match numbers.ok_or("a device needs numbers, and its header is too old to have them")? {
+        (i64::MIN..0, _) | (_, i64::MIN..0) => Err("a device's number is negative"),
+        (major @ 0..0x1000, minor @ 0..0x10_0000) => Ok(makedev(major as u64, minor as u64)),
+        _ => Err("there is no such device"),
     }
 }
 

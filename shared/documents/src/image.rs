@@ -1,10 +1,12 @@
 //! A manifest: the config and the layers of an image; and an index of several.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use shared::{Error, shown, size};
 
 use crate::json::or_default;
-use crate::{Descriptor, LARGEST_DOCUMENT};
+use crate::{Descriptor, LARGEST_DOCUMENT, Platform};
 
 /// The most layers. An overlay can't have more (OVL_MAX_STACK in Linux' fs/overlayfs), and Docker
 /// stops at 125.
@@ -30,6 +32,15 @@ pub struct Manifest {
 pub struct Index {
     #[serde(default, deserialize_with = "or_default")]
     pub manifests: Vec<Descriptor>,
+}
+
+impl Index {
+    /// The platforms that it has images for, as text and in order. What is none, as a builder's notes
+    /// for `unknown/unknown`, is left out.
+    pub fn platforms(&self) -> BTreeSet<String> {
+        let platforms = self.manifests.iter().filter_map(|entry| entry.platform.as_ref());
+        platforms.filter(|platform| platform.is_known()).map(Platform::to_string).collect()
+    }
 }
 
 impl Manifest {

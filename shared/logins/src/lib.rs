@@ -1,6 +1,7 @@
 //! Where `docker login` and `podman login` leave what they were told.
 
 mod helper;
+mod kept;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -13,9 +14,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
-use shared::shown;
+use shared::{Error, Explain, shown};
 
 use helper::ask;
+pub use kept::Logins;
 
 /// Bytes of a file.
 const LIMIT: u64 = 1 << 20;
@@ -65,6 +67,17 @@ pub fn files() -> Vec<PathBuf> {
     let docker = variable("DOCKER_CONFIG").or_else(|| Some(variable("HOME")?.join(".docker")));
     let podman = variable("XDG_RUNTIME_DIR").map(|place| place.join("containers/auth.json"));
     docker.map(|place| place.join("config.json")).into_iter().chain(podman).collect()
+}
+
+/// Reads a password, to the end of `input`. The end of its line is no part of it.
+///
+/// # Errors
+///
+/// It can't be read, or is no UTF-8.
+pub fn read_password(mut input: impl Read) -> Result<String, Error> {
+    let mut password = String::new();
+    input.read_to_string(&mut password).explain("read the password")?;
+    Ok(password.trim_end_matches(['\r', '\n']).to_string())
 }
 
 /// Looks up who to be for a repository. What goes wrong is only noted: the image may be public.
@@ -205,6 +218,12 @@ impl Entry {
 }
 
 impl Login {
+    /// The header that shows a user name and a password (RFC 7617). None: it is another kind of login.
+    pub fn basic(&self) -> Option<String> {
+        let Login::Password { user, password } = self else { return None };
+        Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+    }
+
     /// Without a user it is none.
     pub fn of(user: &str, password: &str) -> Option<Login> {
         let (user, password) = (user.to_string(), password.to_string());

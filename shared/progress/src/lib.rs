@@ -1,17 +1,18 @@
-//! What a person sees of a pull: a bar for each layer on a terminal, a line for each elsewhere.
+//! What a person sees of a long transfer: a bar for each part on a terminal, and elsewhere a line for each when it has
+//! ended. All of it goes to standard error.
 
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use shared::Error;
 
-/// Where a pull tells how it goes: standard error.
+/// Shows the parts of one transfer. Threads may share it.
 pub struct Progress {
     quiet: bool,
     bars: Option<MultiProgress>,
 }
 
-/// One layer's.
+/// Shows one part.
 pub struct Bar {
     quiet: bool,
     bar: Option<ProgressBar>,
@@ -19,11 +20,12 @@ pub struct Bar {
 }
 
 impl Progress {
+    /// Shows nothing but notes if `quiet`.
     pub fn new(quiet: bool) -> Progress {
         Progress { quiet, bars: (!quiet && io::stderr().is_terminal()).then(MultiProgress::new) }
     }
 
-    /// Says something that nobody waited for.
+    /// Says something in a line of its own, above the bars.
     pub fn note(&self, text: &str) {
         match &self.bars {
             Some(bars) => _ = bars.println(text),
@@ -31,7 +33,7 @@ impl Progress {
         }
     }
 
-    /// Something of so many bytes is being fetched.
+    /// Begins a part that has this many bytes.
     pub fn bar(&self, name: &str, bytes: u64) -> Bar {
         let name = name.to_string();
         let bar = self.bars.as_ref().map(|bars| {
@@ -45,14 +47,15 @@ impl Progress {
 }
 
 impl Bar {
-    /// So many bytes are there.
+    /// Shows how many bytes have arrived so far.
     pub fn at(&self, so_far: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(so_far);
         }
     }
 
-    /// The last is there (or all were there before), or something went wrong.
+    /// Shows how it ended: all bytes have arrived (true), or none had to be fetched (false), or there
+    /// was an error, of which others tell.
     pub fn end(&self, fetched: &Result<bool, Error>) {
         let there = if let Ok(false) = fetched { ": it is there already" } else { "" };
         match &self.bar {

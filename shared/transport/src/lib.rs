@@ -1,9 +1,12 @@
-//! Requests and answers: retries, redirects and time limits.
+//! HTTP to servers that are not to be trusted: retries, redirects and time limits.
 
+mod base;
 mod body;
 pub mod challenge;
+mod document;
 mod failure;
 mod refusal;
+mod resumed;
 mod retry;
 
 use std::mem::ManuallyDrop;
@@ -12,16 +15,21 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::SystemTime;
 
-use reqwest::blocking::{Client, Response};
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, LOCATION};
+use reqwest::blocking::{self, Client};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
+};
 use reqwest::{Method, StatusCode, Url, redirect};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use shared::{Error, shown};
 
+pub use base::BaseUrl;
 pub use body::{Body, Break};
+pub use document::Document;
 pub use failure::Failure;
 pub use refusal::{is_web_page, media_type, refusal};
+pub use resumed::Resumed;
 use retry::{Attempts, retry_after};
 pub use retry::{Patience, is_busy, may_pass};
 
@@ -51,20 +59,40 @@ pub struct Request {
     pub headers: HeaderMap,
     pub body: Option<String>,
     /// To find out whether the server speaks HTTP: what does not work is not tried again.
-    pub is_first: bool,
+    pub is_trial: bool,
 }
 
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Body,
     /// Who gave it.
     pub host: String,
-    /// Whether that is the server that was asked, and not one that a redirect led to.
-    pub is_from_home: bool,
+    /// Whether a redirect has led to another server than the one that was asked.
+    pub was_led_away: bool,
 }
 
-impl Answer {
+impl Request {
+    /// A GET.
+    pub fn get(url: Url) -> Request {
+        Request { method: Method::GET, url, headers: HeaderMap::new(), body: None, is_trial: false }
+    }
+
+    /// A POST of a form with these fields.
+    pub fn form(url: Url, fields: &[(&str, &str)]) -> Request {
+        // A form is written as a query is.
+        let mut form = url.clone();
+        form.query_pairs_mut().clear().extend_pairs(fields);
+        let mut request = Request::get(url);
+        request.method = Method::POST;
+        request.body = form.query().map(str::to_string);
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers.insert(CONTENT_TYPE, kind);
+        request
+    }
+}
+
+impl Response {
     /// How many bytes the body is said to have.
     pub fn length(&self) -> Option<u64> {
         self.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
@@ -73,7 +101,7 @@ impl Answer {
 
 impl Transport {
     pub fn new(
-        home: &Url,
+        base: &Url,
         plain_http: bool,
         patience: Patience,
         note: Note,
@@ -84,7 +112,7 @@ impl Transport {
             .connect_timeout(patience.connect)
             .timeout(patience.silence)
             .tls_backend_preconfigured(tls(&note));
-        let is_local = is_loopback(home);
+        let is_local = is_loopback(base);
         if is_local {
             // What HTTPS_PROXY says is not meant for this machine.
             client = client.no_proxy();
@@ -98,11 +126,14 @@ impl Transport {
 
     /// Sends a request and follows redirects. Another server than the first never sees the
     /// Authorization header, and one with a body is not sent on at all.
-    pub fn send(&self, request: &Request) -> Result<Answer, Failure> {
+    pub fn send(&self, request: &Request) -> Result<Response, Failure> {
         self.require_safe(&request.url)?;
         let mut url = request.url.clone();
         let mut headers = request.headers.clone();
-        let mut is_from_home = true;
+        if let Some(secret) = headers.get_mut(AUTHORIZATION) {
+            secret.set_sensitive(true);
+        }
+        let mut was_led_away = false;
         for _ in 0..=REDIRECTS {
             let response = self.persist(request, &url, &headers)?;
             let location = response
@@ -110,12 +141,12 @@ impl Transport {
                 .get(LOCATION)
                 .filter(|_| response.status().is_redirection() && request.body.is_none());
             let Some(location) = location else {
-                return Ok(Answer {
+                return Ok(Response {
                     status: response.status(),
                     headers: response.headers().clone(),
                     body: Body::new(response, &self.patience),
                     host: host(&url),
-                    is_from_home,
+                    was_led_away,
                 });
             };
             let location = String::from_utf8_lossy(location.as_bytes());
@@ -130,8 +161,8 @@ impl Transport {
             }
             self.require_safe(&next)?;
             // Who was led away once stays a stranger, even if the way leads back.
-            is_from_home &= next.origin() == request.url.origin();
-            if !is_from_home {
+            was_led_away |= next.origin() != request.url.origin();
+            if was_led_away {
                 headers.remove(AUTHORIZATION);
             }
             url = next;
@@ -159,7 +190,7 @@ impl Transport {
         request: &Request,
         url: &Url,
         headers: &HeaderMap,
-    ) -> Result<Response, Failure> {
+    ) -> Result<blocking::Response, Failure> {
         let mut attempts = Attempts::new(&self.patience);
         loop {
             let mut builder = self.client.request(request.method.clone(), url.clone());
@@ -174,7 +205,7 @@ impl Transport {
                     let trouble = format!("{} answers {}", host(url), response.status());
                     (trouble, attempts.pause(ANSWERS, asked))
                 }
-                Err(failure) if failure.may_pass() && !request.is_first => {
+                Err(failure) if failure.may_pass() && !request.is_trial => {
                     (failure.to_string(), attempts.pause(CONNECTIONS, None))
                 }
                 _ => return result,
@@ -248,21 +279,21 @@ mod tests {
 
     #[test]
     fn this_machine_is_for_its_own_registries() {
-        let is_safe = |home: &str, plain_http, url: &str| {
-            let home = Url::parse(home).unwrap();
+        let is_safe = |base: &str, plain_http, url: &str| {
+            let base = Url::parse(base).unwrap();
             let note = Box::new(|_: &str| ());
-            let transport = Transport::new(&home, plain_http, Patience::default(), note).unwrap();
+            let transport = Transport::new(&base, plain_http, Patience::default(), note).unwrap();
             transport.require_safe(&Url::parse(url).unwrap()).is_ok()
         };
-        for home in ["https://registry.example/", "https://10.0.0.1:5000/"] {
+        for base in ["https://registry.example/", "https://10.0.0.1:5000/"] {
             for url in ["http://127.0.0.1:8080/token", "https://localhost/", "http://[::1]:1/"] {
-                assert!(!is_safe(home, false, url), "{home} {url}");
-                assert!(!is_safe(home, true, url), "{home} {url}");
+                assert!(!is_safe(base, false, url), "{base} {url}");
+                assert!(!is_safe(base, true, url), "{base} {url}");
                 assert!(is_safe("http://127.0.0.1:5000/", false, url), "{url}");
             }
-            assert!(is_safe(home, false, "https://auth.example/token"));
-            assert!(!is_safe(home, false, "http://auth.example/token"));
-            assert!(is_safe(home, true, "http://auth.example/token"));
+            assert!(is_safe(base, false, "https://auth.example/token"));
+            assert!(!is_safe(base, false, "http://auth.example/token"));
+            assert!(is_safe(base, true, "http://auth.example/token"));
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Answers that are no good, in words.
+//! Responses that are no good, in words.
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 use shared::shown;
 
-use crate::Answer;
+use crate::Response;
 
-/// Bytes of an answer that are read for what it says about an error.
+/// Bytes of a response that are read for what it says about an error.
 const LIMIT: usize = 64 * 1024;
 
 /// What a registry says about an error (OCI distribution specification, "Error Codes").
@@ -24,17 +24,17 @@ struct Reason {
 }
 
 /// Who answered what: the status, and the reason that the registry gives.
-pub fn refusal(answer: &mut Answer) -> String {
-    let mut text = format!("{} answers {}", answer.host, answer.status);
-    let bytes = answer.body.read_all(LIMIT).unwrap_or_default();
+pub fn refusal(response: &mut Response) -> String {
+    let mut text = format!("{} answers {}", response.host, response.status);
+    let bytes = response.body.read_all(LIMIT).unwrap_or_default();
     if let Ok(Errors { errors }) = serde_json::from_slice(&bytes)
         && let Some(Reason { code, message }) = errors.first()
     {
         text = format!("{text}: {}", shown(message.as_ref().unwrap_or(code)));
-    } else if is_web_page(&answer.headers, &bytes) {
+    } else if is_web_page(&response.headers, &bytes) {
         text += " and a web page: it may be no registry";
     }
-    if answer.status == StatusCode::TOO_MANY_REQUESTS {
+    if response.status == StatusCode::TOO_MANY_REQUESTS {
         text += " (wait, or log in: many registries let their users pull more)";
     }
     text

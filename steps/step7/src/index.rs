@@ -18,7 +18,7 @@ pub fn find(
     wanted: &Platform,
     mut fetch: impl FnMut(&Descriptor) -> Result<Document, Error>,
 ) -> Result<(Descriptor, Manifest), Error> {
-    let mut there = platforms(&index);
+    let mut there = index.platforms();
     // The last is tried first.
     let mut to_try = candidates(&index, wanted);
     for _ in 0..MOST_FOLLOWED {
@@ -40,7 +40,7 @@ pub fn find(
                 return Ok((descriptor, manifest));
             }
             Document::Index(index) => {
-                there.append(&mut platforms(&index));
+                there.append(&mut index.platforms());
                 to_try.append(&mut candidates(&index, wanted));
             }
         }
@@ -61,11 +61,6 @@ fn candidates(index: &Index, wanted: &Platform) -> Vec<Descriptor> {
     }
     candidates.extend(index.manifests.iter().filter(|entry| entry.platform.is_none()));
     candidates.into_iter().rev().cloned().collect()
-}
-
-fn platforms(index: &Index) -> BTreeSet<String> {
-    let platforms = index.manifests.iter().filter_map(|entry| entry.platform.as_ref());
-    platforms.filter(|platform| platform.is_known()).map(Platform::to_string).collect()
 }
 
 fn no_such_platform(wanted: &Platform, there: &BTreeSet<String>) -> Error {

@@ -1,8 +1,8 @@
 //! `pull`: from an image's name to its root filesystem.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -10,16 +10,17 @@ use std::thread;
 
 use clap::Args;
 use documents::{Config, Descriptor, Document, Manifest, Platform};
-use nix::sys::statvfs::statvfs;
+use logins::Logins;
 use progress::Progress;
 use reference::{Digest, Reference};
 use shared::{Error, Explain, home, size};
+use transport::Patience;
 
-use crate::index;
 use crate::layer::Report;
-use crate::registry::{Access, Registry};
+use crate::registry::Registry;
 use crate::store::Store;
-use crate::unpack::Unpacker;
+use crate::unpack::{Order, Unpacker};
+use crate::{digest, index};
 
 /// Layers that are fetched at a time, as Docker does it.
 const AT_A_TIME: usize = 3;
@@ -52,20 +53,6 @@ pub struct Options {
     pub image: Reference,
 }
 
-impl Options {
-    /// An image's name, and no more: the rest as if nothing was said.
-    pub fn of(image: Reference) -> Options {
-        Options {
-            platform: None,
-            plain_http: false,
-            username: None,
-            password_stdin: false,
-            quiet: false,
-            image,
-        }
-    }
-}
-
 /// An image that is here, unpacked.
 pub struct Image {
     /// Points to its manifest.
@@ -84,10 +71,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     // A path need not be UTF-8.
     text.extend(image.rootfs.as_os_str().as_bytes());
     text.push(b'\n');
-    // Not println!, which panics when nobody takes it.
-    let mut output = io::stdout();
-    output.write_all(&text).and_then(|()| output.flush()).explain("write to standard output")?;
-    Ok(0)
+    shared::print(&text).map(|()| 0)
 }
 
 /// Fetches what is missing of an image, and unpacks it. An error names the image.
@@ -109,51 +93,27 @@ fn pull_image(options: &Options) -> Result<Image, Error> {
     let progress = Arc::new(Progress::new(options.quiet));
     let heard = progress.clone();
     let note = move |text: &str| heard.note(text);
-    let registry = Arc::new(Registry::new(&options.image, access(options)?, note)?);
+    let (logins, patience) = (logins(options)?, Patience::default());
+    let registry = Registry::new(&options.image, options.plain_http, logins, patience, note)?;
+    let source = Source { store, registry: Arc::new(registry), progress };
 
     let platform = options.platform.clone().unwrap_or_else(Platform::here);
-    let source = Source { store: &store, registry: &registry };
     let found = source.resolve(&options.image, &platform)?;
-    let digest = &found.descriptor.digest;
-    let rootfs = store.rootfs(digest);
-    let _ours = store.lock(&format!("{}.rootfs", digest.hex()))?;
+    let Source { store, progress, .. } = &source;
+    let rootfs = store.rootfs(&found.descriptor.digest);
+    let partial = format!("{}.rootfs", found.descriptor.digest.hex());
+    let _ours = store.lock(&partial)?;
     for document in &found.documents {
         store.keep(document)?;
     }
     if !rootfs.exists() {
-        let partial = store.partial(&format!("{}.rootfs", digest.hex()));
-        let unpacked = unpack(&store, &registry, &progress, &mut unpacker, &found, &partial);
+        let begun = unpacker.order(&Order::Begin { partial: store.partial(&partial) });
+        let unpacked = begun.and_then(|_| source.unpack(&found, &mut unpacker));
         // The blobs that are whole stay, but half a root filesystem is of no use.
-        tell_losses(&progress, &unpacked.inspect_err(|_| unpacker.abandon())?);
+        tell_losses(progress, &unpacked.inspect_err(|_| unpacker.abandon())?);
     }
     store.name(&options.image.to_string(), &found.descriptor)?;
     Ok(Image { manifest: found.descriptor, config: found.config, rootfs })
-}
-
-/// Fetches the layers, applies them as they arrive, and moves what they make to its place.
-fn unpack(
-    store: &Arc<Store>,
-    registry: &Arc<Registry>,
-    progress: &Arc<Progress>,
-    unpacker: &mut Unpacker,
-    found: &Found,
-    partial: &Path,
-) -> Result<Report, Error> {
-    unpacker.begin(partial)?;
-    let space = free_space(store)?;
-    let mut report = Report::default();
-    let arrivals = fetch(store, registry, &found.manifest, progress)?;
-    let layers = found.manifest.layers.iter().zip(&found.config.rootfs.diff_ids);
-    for ((layer, diff_id), arrival) in layers.zip(arrivals) {
-        arrival.recv().map_err(|_| Error::new("a download has died"))??;
-        let places = store.places(&layer.digest);
-        report += unpacker.apply(partial, places, diff_id, space)?;
-    }
-    // Before the first name: what has one is whole, also after a power cut.
-    store.sync()?;
-    store.place(found.manifest.layers.iter().map(|layer| &layer.digest))?;
-    unpacker.finish(partial, &store.rootfs(&found.descriptor.digest))?;
-    Ok(report)
 }
 
 /// Tells what an ordinary user could not keep.
@@ -169,37 +129,14 @@ fn tell_losses(progress: &Progress, report: &Report) {
     }
 }
 
-/// The image of this name, if it is in the store with all that it takes to run it.
-pub fn stored(name: &Reference) -> Result<Option<Image>, Error> {
-    let store = Store::open(home::directory()?)?;
-    let Some(descriptor) = store.find(&name.to_string())? else { return Ok(None) };
-    let rootfs = store.rootfs(&descriptor.digest);
-    let Some(bytes) = store.document(&descriptor.digest)? else { return Ok(None) };
-    let Document::Manifest(manifest) = documents::parse(&bytes, &descriptor.media_type)? else {
-        return Ok(None);
+/// Who to be: as the options say, or as `docker login` and `podman login` have left it.
+fn logins(options: &Options) -> Result<Logins, Error> {
+    let given = match &options.username {
+        Some(user) => Some((user.clone(), logins::read_password(io::stdin())?)),
+        None => None,
     };
-    match store.document(&manifest.config.digest)? {
-        Some(config) if rootfs.exists() => {
-            Ok(Some(Image { manifest: descriptor, config: Config::parse(&config)?, rootfs }))
-        }
-        _ => Ok(None),
-    }
-}
-
-fn access(options: &Options) -> Result<Access, Error> {
-    let mut login = None;
-    if let Some(name) = &options.username {
-        let mut password = String::new();
-        io::stdin().read_to_string(&mut password).explain("read the password")?;
-        login = Some((name.clone(), password.trim_end_matches(['\r', '\n']).to_string()));
-    }
-    Ok(Access { plain_http: options.plain_http, login, ..Access::default() })
-}
-
-/// Bytes that the store's file system has left for us: no layer can be larger.
-fn free_space(store: &Store) -> Result<u64, Error> {
-    let found = statvfs(&store.layout()).explain("statvfs the store")?;
-    Ok(found.blocks_available() as u64 * found.fragment_size() as u64)
+    let Reference { registry, repository, .. } = &options.image;
+    Ok(Logins::new(registry, repository, given, logins::files()))
 }
 
 /// An image's documents, checked against each other.
@@ -211,12 +148,15 @@ struct Found {
     documents: Vec<Vec<u8>>,
 }
 
-struct Source<'a> {
-    store: &'a Store,
-    registry: &'a Registry,
+/// Where an image comes from, and where it goes. Each thread has its own.
+#[derive(Clone)]
+struct Source {
+    store: Arc<Store>,
+    registry: Arc<Registry>,
+    progress: Arc<Progress>,
 }
 
-impl Source<'_> {
+impl Source {
     /// Follows a name through the indexes to a manifest for the platform, and to its config.
     fn resolve(&self, image: &Reference, platform: &Platform) -> Result<Found, Error> {
         let (bytes, media_type) = self.first(image)?;
@@ -227,7 +167,7 @@ impl Source<'_> {
             }
             Document::Index(index) => index::find(index, platform, |next| {
                 let digest = next.digest.to_string();
-                let bytes = self.get(next, || Ok(self.registry.manifest(&digest)?.bytes))?;
+                let bytes = self.get(next, || Ok(self.registry.manifest(&digest)?.0))?;
                 documents.push(bytes.clone());
                 documents::parse(&bytes, &next.media_type)
             })?,
@@ -251,8 +191,7 @@ impl Source<'_> {
         {
             return Ok((bytes, String::new()));
         }
-        let document = self.registry.manifest(&image.tag_or_digest())?;
-        Ok((document.bytes, document.media_type))
+        self.registry.manifest(&image.tag_or_digest())
     }
 
     /// A document that something points to: ours, or fetched and then checked.
@@ -265,8 +204,8 @@ impl Source<'_> {
             Some(bytes) => bytes,
             None => {
                 let bytes = fetch()?;
-                let what = format_args!("a document of {} bytes", bytes.len()).to_string();
-                crate::digest::require(what, &descriptor.digest, &Digest::of(&bytes))?;
+                let what = format!("a document of {} bytes", bytes.len());
+                digest::require(what, &descriptor.digest, &Digest::of(&bytes))?;
                 bytes
             }
         };
@@ -275,48 +214,56 @@ impl Source<'_> {
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
-        if descriptor.size > documents::LARGEST_DOCUMENT {
-            let size = size::text(descriptor.size);
-            return Err(Error::new(format!("the image's config has {size}: that is no config")));
-        }
         let mut bytes = Vec::new();
         let mut blob = self.registry.blob(descriptor, 0)?;
         blob.read_to_end(&mut bytes).map_err(|error| Error::new(error.to_string()))?;
         Ok(bytes)
     }
-}
 
-/// Fetches the layers, some at a time, and tells of each when it is there or has failed.
-fn fetch(
-    store: &Arc<Store>,
-    registry: &Arc<Registry>,
-    manifest: &Manifest,
-    progress: &Arc<Progress>,
-) -> Result<Vec<Receiver<Result<(), Error>>>, Error> {
-    let (senders, receivers): (Vec<_>, Vec<_>) = manifest.layers.iter().map(|_| channel()).unzip();
-    let layers = Arc::new(manifest.layers.clone());
-    let (next, senders) = (Arc::new(AtomicUsize::new(0)), Arc::new(senders));
-    for _ in 0..AT_A_TIME.min(layers.len()) {
-        let (store, registry, progress) = (store.clone(), registry.clone(), progress.clone());
-        let (layers, next, senders) = (layers.clone(), next.clone(), senders.clone());
-        // It may outlive an error: then it ends with the process.
-        let thread = thread::Builder::new().spawn(move || {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(layer) = layers.get(index) else { return };
-                let bar = progress.bar(&name(layer), layer.size);
-                let fetched = store.receive(
-                    layer,
-                    |start| registry.blob(layer, start),
-                    |so_far| bar.at(so_far),
-                );
-                bar.end(&fetched);
-                let _ = senders[index].send(fetched.map(drop));
-            }
-        });
-        thread.explain("start a thread")?;
+    /// Fetches the layers, applies them as they arrive, and gives what they make its name.
+    fn unpack(&self, found: &Found, unpacker: &mut Unpacker) -> Result<Report, Error> {
+        let mut report = Report::default();
+        let layers = &found.manifest.layers;
+        for (index, arrival) in self.fetch(layers)?.into_iter().enumerate() {
+            arrival.recv().map_err(|_| Error::new("a download has died"))??;
+            let blob = self.store.blob_paths(&layers[index].digest);
+            let diff_id = found.config.rootfs.diff_ids[index].clone();
+            report += unpacker.order(&Order::Apply { blob, diff_id })?;
+        }
+        // Before the first name: what has one is whole, also after a power cut.
+        self.store.sync()?;
+        self.store.name_blobs(layers.iter().map(|layer| &layer.digest))?;
+        let rootfs = self.store.rootfs(&found.descriptor.digest);
+        unpacker.order(&Order::Finish { rootfs })?;
+        Ok(report)
     }
-    Ok(receivers)
+
+    /// Fetches the layers, some at a time, and tells of each when it has arrived or failed.
+    fn fetch(&self, layers: &[Descriptor]) -> Result<Vec<Receiver<Result<(), Error>>>, Error> {
+        let (senders, receivers): (Vec<_>, Vec<_>) = layers.iter().map(|_| channel()).unzip();
+        let all: Vec<_> = layers.iter().cloned().zip(senders).collect();
+        let (all, next) = (Arc::new(all), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..AT_A_TIME.min(layers.len()) {
+            let (source, all, next) = (self.clone(), all.clone(), next.clone());
+            // It may outlive an error: then it ends with the process.
+            let thread = thread::Builder::new().spawn(move || {
+                while let Some((layer, sender)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let _ = sender.send(source.receive(layer));
+                }
+            });
+            thread.explain("start a thread")?;
+        }
+        Ok(receivers)
+    }
+
+    /// Fetches one layer, if it is not in the store.
+    fn receive(&self, layer: &Descriptor) -> Result<(), Error> {
+        let bar = self.progress.bar(&name(layer), layer.size);
+        let open = |start| self.registry.blob(layer, start);
+        let received = self.store.receive(layer, open, |so_far| bar.at(so_far));
+        bar.end(&received);
+        received.map(drop)
+    }
 }
 
 /// What a person reads of a layer: the start of its digest, as people know them by, and its size.

@@ -7,15 +7,14 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use documents::Descriptor;
-use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::syncfs;
 use reference::Digest;
 use serde_json::{Map, Value, json};
-use shared::{Error, Explain};
+use shared::{Error, Explain, Lock};
 
 use crate::digest::{self, Hashing};
 
@@ -29,19 +28,6 @@ const AT_ONCE: usize = 256 * 1024;
 /// A store of images.
 pub struct Store {
     home: PathBuf,
-}
-
-/// A lock that its process holds until this is dropped, or the process is gone.
-pub struct Lock {
-    path: PathBuf,
-    _file: Flock<File>,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Before the lock is released: who has waited for it looks whether the file is still there.
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 impl Store {
@@ -89,19 +75,7 @@ impl Store {
 
     /// Waits until nobody else works on what has this name.
     pub fn lock(&self, name: &str) -> Result<Lock, Error> {
-        let path = self.partial(&format!("{name}.lock"));
-        let what = format!("lock {path:?}");
-        loop {
-            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-            let file = Flock::lock(file.explain(&what)?, FlockArg::LockExclusive)
-                .map_err(|(_, errno)| errno)
-                .explain(&what)?;
-            let ours = file.metadata().explain(&what)?.ino();
-            // The one before us has removed it, and somebody may have made another.
-            if fs::metadata(&path).is_ok_and(|there| there.ino() == ours) {
-                return Ok(Lock { path, _file: file });
-            }
-        }
+        Lock::wait(self.partial(&format!("{name}.lock")))
     }
 
     /// A document of an image, if it is there. It was checked when it came.
@@ -119,15 +93,15 @@ impl Store {
         if path.exists() { Ok(()) } else { self.replace(&path, bytes) }
     }
 
-    /// Where a blob can be read that was received: only one of these is there. It moves from the first
-    /// to the second, so look in this order.
-    pub fn places(&self, digest: &Digest) -> [PathBuf; 2] {
+    /// Where a blob can be read that was received: one of these paths has it. It moves from the first to
+    /// the second, so look in this order.
+    pub fn blob_paths(&self, digest: &Digest) -> [PathBuf; 2] {
         [self.partial(&digest.hex()), self.blob(digest)]
     }
 
     /// Gets a blob unless it is there, and checks it. `open` gives its bytes from some place on: what
     /// an earlier pull has left half-done is not asked for again. It is in `partial` then, until
-    /// [`Store::place`].
+    /// [`Store::name_blobs`].
     ///
     /// `tell` hears how many bytes there are so far. False: there was nothing to do.
     pub fn receive<R: Read>(
@@ -187,11 +161,11 @@ impl Store {
         syncfs(&directory).explain(format_args!("syncfs {:?}", self.home))
     }
 
-    /// Moves received blobs to their places. They are on the disk by now.
-    pub fn place<'a>(&self, digests: impl Iterator<Item = &'a Digest>) -> Result<(), Error> {
+    /// Gives received blobs their names. They are on the disk by now.
+    pub fn name_blobs<'a>(&self, digests: impl Iterator<Item = &'a Digest>) -> Result<(), Error> {
         for digest in digests {
             let _ours = self.lock(&digest.hex())?;
-            let [from, to] = self.places(digest);
+            let [from, to] = self.blob_paths(digest);
             // Another pull, or a layer that is there twice, may have been faster.
             if !to.exists() {
                 fs::rename(&from, &to).explain(format_args!("rename {from:?} to {to:?}"))?;
@@ -200,7 +174,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a file that is never seen half-written.
+    /// Writes a file that is never seen half-written. Its bytes go to the disk before it gets its name:
+    /// after a power cut the name must not stand for less.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // One at a time, so by one name: what a killed one has left, the next one writes anew.
@@ -209,16 +184,10 @@ impl Store {
         let write = || {
             let mut file = File::create(&partial).explain(format_args!("create {partial:?}"))?;
             file.write_all(bytes).explain(format_args!("write {partial:?}"))?;
-            self.put(&file, &partial, path)
+            file.sync_data().explain(format_args!("fsync {partial:?}"))?;
+            fs::rename(&partial, path).explain(format_args!("rename {partial:?} to {path:?}"))
         };
         write().inspect_err(|_| _ = fs::remove_file(&partial))
-    }
-
-    /// Moves a file to its place. Its bytes go to the disk first: after a crash the name must not
-    /// stand for less.
-    fn put(&self, file: &File, from: &Path, to: &Path) -> Result<(), Error> {
-        file.sync_data().explain(format_args!("fsync {from:?}"))?;
-        fs::rename(from, to).explain(format_args!("rename {from:?} to {to:?}"))
     }
 
     /// Gives a manifest a name, which it takes away from another.
@@ -265,8 +234,9 @@ fn append_rest<R: Read>(
 ) -> Result<Digest, Error> {
     let start = file.metadata().explain("stat the blob")?.len();
     let there = file.try_clone().explain("dup the blob's file")?.take(start);
-    let rest = if start < size { Some(open(start)?) } else { None };
-    let mut whole = Hashing::new(there.chain(Maybe(rest)));
+    let rest: Box<dyn Read + '_> =
+        if start < size { Box::new(open(start)?) } else { Box::new(io::empty()) };
+    let mut whole = Hashing::new(there.chain(rest));
     let mut buffer = vec![0; AT_ONCE];
     loop {
         let count = whole.read(&mut buffer).map_err(|error| Error::new(error.to_string()))?;
@@ -277,14 +247,5 @@ fn append_rest<R: Read>(
             file.write_all(&buffer[..count]).explain("write the blob")?;
         }
         tell(whole.count());
-    }
-}
-
-/// A stream that may be none.
-struct Maybe<R>(Option<R>);
-
-impl<R: Read> Read for Maybe<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.as_mut().map_or(Ok(0), |reader| reader.read(buffer))
     }
 }

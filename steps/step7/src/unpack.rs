@@ -3,12 +3,8 @@
 //!
 //! It is made before the engine has threads, and waits. What it is to do comes as lines of JSON.
 
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::Shutdown;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -17,34 +13,35 @@ use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{ForkResult, geteuid};
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{ForkResult, getegid, geteuid};
+use orders::Giver;
 use reference::Digest;
 use serde::{Deserialize, Serialize};
 use shared::{Error, Explain};
 use step2::clone::{clone3, in_new};
 use step5::userns::{self, Userns};
 
-use crate::layer::{self, Owners, Report, Root, Terms};
+use crate::layer::{self, Options, Owners, Report, Root};
 
 /// What is to be done.
 #[derive(Serialize, Deserialize)]
-enum Order {
-    /// Make an empty directory, whatever there was before.
-    Begin { root: PathBuf },
+pub enum Order {
+    /// Make an empty directory for a root filesystem, whatever there was before.
+    Begin { partial: PathBuf },
+    /// Apply a layer to it.
     Apply {
-        root: PathBuf,
-        /// It is moved from the first to the second.
-        places: [PathBuf; 2],
+        /// Where its blob may be: it is moved from the first path to the second.
+        blob: [PathBuf; 2],
         diff_id: Digest,
-        max: u64,
     },
-    /// Everything is there: move it to its place.
-    Finish { root: PathBuf, place: PathBuf },
+    /// All layers are applied: the directory gets its name.
+    Finish { rootfs: PathBuf },
 }
 
-/// The engine's end of the line.
+/// The process that unpacks, as the engine sees it.
 pub struct Unpacker {
-    line: BufReader<UnixStream>,
+    process: Giver,
 }
 
 impl Unpacker {
@@ -58,126 +55,91 @@ impl Unpacker {
         match cloned.map_err(userns::explain_refusal)? {
             ForkResult::Child => {
                 drop(ours);
-                let done = serve(&theirs);
-                // The engine may have asked for something: this is the answer to it.
-                let told = done.or_else(|error| answer(&theirs, &Err(error.to_string())));
+                // The engine may have asked for something: then an error is the reply to it.
+                let told = serve(&theirs).or_else(|error| orders::refuse(&theirs, &error));
                 process::exit(if told.is_ok() { 0 } else { 1 })
             }
             ForkResult::Parent { child } => {
                 if !namespaces.is_empty() {
-                    // If this fails the child ends, as its line does.
+                    // If this fails the engine's end of the socket closes, and the child ends.
                     userns::map_ids(child, Userns::Auto)?;
                 }
-                Ok(Unpacker { line: BufReader::new(ours) })
+                Ok(Unpacker { process: Giver::new(ours, "the unpacking process") })
             }
         }
     }
 
-    /// Begins a root filesystem at `root`.
-    pub fn begin(&mut self, root: &Path) -> Result<(), Error> {
-        self.order(&Order::Begin { root: root.into() }).map(drop)
-    }
-
-    /// Applies a layer to it, whose blob is in one of two places.
-    pub fn apply(
-        &mut self,
-        root: &Path,
-        places: [PathBuf; 2],
-        diff_id: &Digest,
-        max: u64,
-    ) -> Result<Report, Error> {
-        let (root, diff_id) = (root.into(), diff_id.clone());
-        self.order(&Order::Apply { root, places, diff_id, max })
-    }
-
-    /// Moves it, finished, to its place.
-    pub fn finish(&mut self, root: &Path, place: &Path) -> Result<(), Error> {
-        self.order(&Order::Finish { root: root.into(), place: place.into() }).map(drop)
+    /// Gives an order, and waits until the process has followed it.
+    pub fn order(&mut self, order: &Order) -> Result<Report, Error> {
+        self.process.give(order)
     }
 
     /// Something went wrong: waits until the process has removed what it has not finished, and ended.
     pub fn abandon(&mut self) {
-        let _ = self.line.get_ref().shutdown(Shutdown::Write);
-        let _ = io::copy(&mut self.line, &mut io::sink());
-    }
-
-    fn order(&mut self, order: &Order) -> Result<Report, Error> {
-        let line = serde_json::to_string(order).expect("it is plain data") + "\n";
-        let asked =
-            self.line.get_mut().write_all(line.as_bytes()).explain("ask the unpacking process");
-        // Also if it does not listen any more: then its last words say why.
-        let mut answer = String::new();
-        self.line.read_line(&mut answer).explain("hear from the unpacking process")?;
-        match serde_json::from_str::<Result<Report, String>>(&answer) {
-            Ok(Ok(report)) => Ok(report),
-            Ok(Err(message)) => Err(Error::new(message)),
-            Err(_) => asked.and(Err(Error::new("the unpacking process has died"))),
-        }
+        self.process.hang_up();
     }
 }
 
 /// The process itself: until the engine hangs up.
-fn serve(line: &UnixStream) -> Result<(), Error> {
+fn serve(socket: &UnixStream) -> Result<(), Error> {
     prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
     umask(Mode::empty());
-    let mut begun = None;
-    let served = follow_all(line, &mut begun);
+    let mut unfinished = None;
+    let served = orders::follow_all(socket, |order| follow(order, &mut unfinished));
     // Half a root filesystem is of no use. If this fails, the next pull of the image begins with it.
-    if let Some(root) = begun {
-        let _ = layer::remove(&root);
+    if let Some(partial) = unfinished {
+        let _ = layer::remove(&partial);
     }
     served
 }
 
-/// Follows orders until there are no more; notes what it has begun, until that is finished.
-fn follow_all(line: &UnixStream, begun: &mut Option<PathBuf>) -> Result<(), Error> {
-    for order in BufReader::new(line).lines() {
-        let order = order.explain("hear from the engine")?;
-        let order: Order = serde_json::from_str(&order).expect("the engine wrote it");
-        if let Order::Begin { root } = &order {
-            *begun = Some(root.clone());
-        }
-        let is_last = matches!(order, Order::Finish { .. });
-        let followed = follow(order);
-        begun.take_if(|_| is_last && followed.is_ok());
-        answer(line, &followed.map_err(|error| error.to_string()))?;
+/// Follows one order. `unfinished` is the directory that was begun, until it has its name.
+fn follow(order: Order, unfinished: &mut Option<PathBuf>) -> Result<Report, Error> {
+    if let Order::Begin { partial } = &order {
+        *unfinished = Some(partial.clone());
     }
-    Ok(())
-}
-
-fn answer(mut line: &UnixStream, answer: &Result<Report, String>) -> Result<(), Error> {
-    let answer = serde_json::to_string(answer).expect("it is plain data") + "\n";
-    line.write_all(answer.as_bytes()).explain("answer the engine")
-}
-
-fn follow(order: Order) -> Result<Report, Error> {
+    let partial = unfinished.as_ref().expect("the engine begins with Begin");
     match order {
-        Order::Begin { root } => {
-            if root.exists() {
-                layer::remove(&root)?;
-            }
-            // As any directory that no entry describes.
-            let made = DirBuilder::new().mode(0o755).create(&root);
-            made.explain(format_args!("make the directory {root:?}"))?;
+        Order::Begin { .. } => begin(partial)?,
+        Order::Apply { blob: [first, second], diff_id } => {
+            let blob = File::open(first).or_else(|_| File::open(&second));
+            let blob = blob.explain(format_args!("open {second:?}"))?;
+            let options = Options { owners: owners(), max_inflated: free_space(partial)? };
+            let applied = layer::apply(blob, &Root::open(partial)?, &diff_id, &options);
+            return applied.map_err(|error| error.name_full(partial));
         }
-        Order::Apply { root, places: [first, second], diff_id, max } => {
-            let file = File::open(first).or_else(|_| File::open(&second));
-            let file = file.explain(format_args!("open {second:?}"))?;
-            let terms = Terms { owners: owners(), max_inflated: max };
-            let applied = layer::apply(file, &Root::open(&root)?, &diff_id, &terms);
-            return applied.map_err(|error| error.name_full(&root));
-        }
-        Order::Finish { root, place } => {
-            fs::rename(&root, &place).explain(format_args!("rename {root:?} to {place:?}"))?;
+        Order::Finish { rootfs } => {
+            fs::rename(partial, &rootfs)
+                .explain(format_args!("rename {partial:?} to {rootfs:?}"))?;
+            *unfinished = None;
         }
     }
     Ok(Report::default())
 }
 
+/// Makes the directory, as any that no entry describes.
+fn begin(partial: &Path) -> Result<(), Error> {
+    if partial.exists() {
+        layer::remove(partial)?;
+    }
+    let mode = 0o755;
+    let what = || format!("make the directory {partial:?}");
+    DirBuilder::new().mode(mode).create(partial).explain(what())?;
+    // The store may have the set-group-ID bit. Then all that is made in it would get a group that
+    // this process has no say over, since its user namespace does not have it.
+    chown(partial, None, Some(getegid().as_raw())).explain(what())?;
+    fs::set_permissions(partial, Permissions::from_mode(mode)).explain(what())
+}
+
 /// Whose the files can become: with one id in the map, only the caller's.
 fn owners() -> Owners {
-    let map = fs::read("/proc/self/uid_map").unwrap_or_default();
-    let single = map.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count() == 1
-        && OsStr::from_bytes(&map).to_string_lossy().trim_end().ends_with(" 1");
-    if single { Owners::Caller } else { Owners::Numeric }
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let is_single = map.lines().count() == 1 && map.trim_end().ends_with(" 1");
+    if is_single { Owners::Caller } else { Owners::Numeric }
+}
+
+/// Bytes that the file system has left for us: no layer can be larger.
+fn free_space(partial: &Path) -> Result<u64, Error> {
+    let found = statvfs(partial).explain(format_args!("statvfs {partial:?}"))?;
+    Ok(found.blocks_available() as u64 * found.fragment_size() as u64)
 }

@@ -1,4 +1,5 @@
-//! Layers applied to scratch directories: as root, and as an ordinary user.
+//! Layers applied to scratch directories: as root; or by an ordinary user, as the root of a user
+//! namespace with one id. That is how the process that unpacks runs.
 //!
 //! Nothing here is skipped: where the two differ, the tests say what each must see.
 

@@ -5,13 +5,15 @@ use std::io::{self, Read, Write};
 use std::process;
 
 use clap::ValueEnum;
+use documents::{Config, Document};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 use reference::Reference;
-use shared::{Error, Explain};
+use shared::{Error, Explain, home};
 use step7::pull::{self, Image};
+use step7::store::Store;
 
 /// When to ask the registry.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -28,7 +30,7 @@ pub enum Pull {
 pub fn get(name: &OsStr, pull: Pull) -> Result<Image, Error> {
     let name: &Reference = &name.to_string_lossy().parse().map_err(Error::new)?;
     if pull != Pull::Always
-        && let Some(image) = pull::stored(name)?
+        && let Some(image) = stored(name)?
     {
         return Ok(image);
     }
@@ -36,7 +38,24 @@ pub fn get(name: &OsStr, pull: Pull) -> Result<Image, Error> {
         return Err(Error::new(format!("there is no {name} here (without --pull it is fetched)")));
     }
     pull_in_child(name)?;
-    pull::stored(name)?.ok_or_else(|| Error::new(format!("{name} has gone again")))
+    stored(name)?.ok_or_else(|| Error::new(format!("{name} has gone again")))
+}
+
+/// The image of this name, if it is in the store with all that it takes to run it.
+fn stored(name: &Reference) -> Result<Option<Image>, Error> {
+    let store = Store::open(home::directory()?)?;
+    let Some(descriptor) = store.find(&name.to_string())? else { return Ok(None) };
+    let rootfs = store.rootfs(&descriptor.digest);
+    let Some(bytes) = store.document(&descriptor.digest)? else { return Ok(None) };
+    let Document::Manifest(manifest) = documents::parse(&bytes, &descriptor.media_type)? else {
+        return Ok(None);
+    };
+    match store.document(&manifest.config.digest)? {
+        Some(config) if rootfs.exists() => {
+            Ok(Some(Image { manifest: descriptor, config: Config::parse(&config)?, rootfs }))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Pulls in a process of its own: that takes threads, and who makes namespaces must not have any.
@@ -71,5 +90,10 @@ fn pull_and_end_with(parent: Pid, name: &Reference) -> Result<(), Error> {
     if getppid() != parent {
         return Err(Error::new("the engine has ended"));
     }
-    pull::pull(&pull::Options::of(name.clone())).map(drop)
+    let image = name.clone();
+    // Nothing but the name: the rest as if it was not said.
+    let (platform, username) = (None, None);
+    let (plain_http, password_stdin, quiet) = (false, false, false);
+    let options = pull::Options { platform, plain_http, username, password_stdin, quiet, image };
+    pull::pull(&options).map(drop)
 }

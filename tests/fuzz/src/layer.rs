@@ -5,12 +5,14 @@ mod outside;
 mod script;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 
-use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_dumpable;
+use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid};
 use reference::Digest;
-use step7::layer::{self, Owners, Root, Terms};
+use step7::layer::{self, Options, Owners, Root};
 
 use outside::Outside;
 
@@ -20,20 +22,33 @@ const MAX_INFLATED: u64 = 1 << 20;
 /// The user and group `nobody`.
 const NOBODY: u32 = 65534;
 
-/// Makes this process an ordinary user's, for good: no input shall ever be applied by root.
+/// Makes this process an ordinary user's, for good: no input shall ever be applied by the machine's root.
+/// Then, as the process that unpacks, it becomes the root of a user namespace with one id.
 pub fn give_up_rights() {
     if geteuid().is_root() {
         let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
         setgroups(&[]).expect("setgroups");
         setresgid(gid, gid, gid).expect("setresgid");
         setresuid(uid, uid, uid).expect("setresuid");
+        // Else its files in /proc are still root's.
+        set_dumpable(true).expect("prctl PR_SET_DUMPABLE");
+    }
+    let (uid, gid) = (geteuid(), getegid());
+    unshare(CloneFlags::CLONE_NEWUSER).expect("unshare CLONE_NEWUSER");
+    for (file, text) in [
+        ("setgroups", "deny".to_string()),
+        ("uid_map", format!("0 {uid} 1")),
+        ("gid_map", format!("0 {gid} 1")),
+    ] {
+        fs::write(Path::new("/proc/self").join(file), text).expect(file);
     }
 }
 
 /// The input's first line says what the rest is: `script`, layers in words (see [`script`]); `tar`,
 /// `gzip` or `zstd`, one layer as it is; `mend`, an archive whose checksums are put right first.
 pub fn check(input: &[u8]) {
-    assert!(!geteuid().is_root(), "layers are never applied by root here");
+    let map = fs::read_to_string("/proc/self/uid_map").expect("read uid_map");
+    assert!(map.ends_with(" 1\n"), "layers are never applied by the machine's root here");
     let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let (first, rest) = (&input[..end], input.get(end + 1..).unwrap_or_default());
     match first {
@@ -48,10 +63,10 @@ fn apply(layers: &[Vec<u8>]) {
     let scratch = Scratch::new();
     let root = Root::open(&scratch.root()).expect("it was made");
     for layer in layers {
-        let terms = Terms { owners: Owners::Caller, max_inflated: MAX_INFLATED };
+        let options = Options { owners: Owners::Caller, max_inflated: MAX_INFLATED };
         // What a packed one inflates to nobody knows, so its digest is wrong.
         let digest = Digest::of(layer);
-        let result = layer::apply(&layer[..], &root, &digest, &terms);
+        let result = layer::apply(&layer[..], &root, &digest, &options);
         scratch.outside.check(&scratch.path);
         match result {
             Ok(report) => {

@@ -3,19 +3,20 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufRead, Seek, SeekFrom, Write};
+use std::io::{self, BufRead};
+use std::mem;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use archive::{Archive, Entry, Kind};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat, mknodat};
-use nix::unistd::{ftruncate, linkat, symlinkat};
+use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat, mknodat};
+use nix::unistd::{linkat, symlinkat};
 use shared::{Error, Explain};
 
+use super::directory::Directory;
 use super::memory::Memory;
-use super::place::Place;
 use super::root::{self, Root};
 use super::whiteout::{self, Meaning};
 use super::{Owners, Report, metadata, prune};
@@ -26,8 +27,10 @@ const PRIVATE_FILE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 pub struct Applier<'a> {
     root: &'a Root,
     owners: Owners,
-    /// Where the last entry was put: the next one is mostly put there, too.
-    place: Option<Place>,
+    /// Where the last entry was put. The next one is mostly put there, too.
+    here: Option<Directory>,
+    /// The last entry has removed something, which may be a symbolic link on the way here.
+    has_removed: bool,
     memory: Memory,
     report: Report,
 }
@@ -35,7 +38,7 @@ pub struct Applier<'a> {
 impl<'a> Applier<'a> {
     pub fn new(root: &'a Root, owners: Owners) -> Applier<'a> {
         let (memory, report) = (Memory::default(), Report::default());
-        Applier { root, owners, place: None, memory, report }
+        Applier { root, owners, here: None, has_removed: false, memory, report }
     }
 
     /// Does what an entry says, and reads its content from the archive.
@@ -65,18 +68,14 @@ impl<'a> Applier<'a> {
             Meaning::HideAll => return self.hide(&path, None).explain(what()),
             Meaning::File => {}
         }
-        let place = self.go_to(&path, entry)?;
-        let has_replaced = match entry.kind {
-            Kind::Directory => self.make_directory(&place, name, entry)?,
-            Kind::Hardlink => self.make_link(&place, name, entry)?,
-            _ => self.make_file(&place, name, entry, archive)?,
-        };
-        self.place = Some(place);
-        if has_replaced {
-            // It may have been a symbolic link in the path to this place.
-            self.leave()?;
+        let directory = self.go_to(&path, entry)?;
+        match entry.kind {
+            Kind::Directory => self.make_directory(&directory, name, entry)?,
+            Kind::Hardlink => self.make_link(&directory, name, entry)?,
+            _ => self.make_file(&directory, name, entry, archive)?,
         }
-        Ok(())
+        self.here = Some(directory);
+        if mem::take(&mut self.has_removed) { self.leave() } else { Ok(()) }
     }
 
     /// Leaves all as it shall be, and says what was lost.
@@ -86,60 +85,65 @@ impl<'a> Applier<'a> {
     }
 
     /// The directory for an entry, where the last one was or elsewhere.
-    fn go_to(&mut self, path: &OsStr, entry: &Entry) -> Result<Place, Error> {
-        if let Some(place) = self.place.take_if(|place| place.path() == path) {
-            return Ok(place);
+    fn go_to(&mut self, path: &OsStr, entry: &Entry) -> Result<Directory, Error> {
+        if self.here.as_ref().is_some_and(|here| here.path() != path) {
+            self.leave()?;
         }
-        self.leave()?;
+        if let Some(here) = self.here.take() {
+            return Ok(here);
+        }
         let what = || format!("enter the directory of {:?}", entry.name);
-        let place = Place::enter_or_make(self.root, path, &mut self.memory).explain(what())?;
-        place.remember(self.root, &mut self.memory).explain(what())?;
-        Ok(place)
+        Directory::enter_or_make(self.root, path, &mut self.memory).explain(what())
     }
 
     fn leave(&mut self) -> Result<(), Error> {
-        let Some(place) = self.place.take() else { return Ok(()) };
-        let path = Path::new("/").join(place.path());
-        place.leave().explain(format_args!("set the time of the directory {path:?}"))
+        let Some(directory) = self.here.take() else { return Ok(()) };
+        let path = Path::new("/").join(directory.path());
+        directory.leave().explain(format_args!("set the time of the directory {path:?}"))
     }
 
     /// The entry for the root directory: `./`.
     fn change_root(&mut self, entry: &Entry) -> Result<(), Error> {
         let itself = OsStr::new(".");
         self.leave()?;
-        metadata::clear_xattrs(self.root.as_fd(), itself).explain("change the root directory")?;
+        metadata::clear_attributes(self.root.as_fd(), itself)
+            .explain("change the root directory")?;
         metadata::set(self.root.as_fd(), itself, entry, self.owners, &mut self.report)
     }
 
     /// A whiteout: removes what was there before this layer, `name` or all. It may be nothing.
     fn hide(&mut self, path: &OsStr, name: Option<&OsStr>) -> io::Result<()> {
-        let place = match Place::enter(self.root, path) {
+        let directory = match Directory::enter(self.root, path) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
             result => result?,
         };
         match name {
-            Some(name) => prune::hide(place.as_fd(), place.inode(), name, &self.memory)?,
-            None => prune::hide_all(place.as_fd(), place.inode(), &self.memory)?,
+            Some(name) => prune::hide(directory.as_fd(), directory.inode(), name, &self.memory)?,
+            None => prune::hide_all(directory.as_fd(), directory.inode(), &self.memory)?,
         }
-        Ok(place.leave()?)
+        Ok(directory.leave()?)
+    }
+
+    /// Removes what is there, for something else to come in its place.
+    fn remove(&mut self, directory: &Directory, name: &OsStr) -> io::Result<()> {
+        self.has_removed = true;
+        prune::remove(directory.as_fd(), name)
     }
 
     /// Makes a directory, or takes over the one that is there, with all it holds.
     fn make_directory(
         &mut self,
-        place: &Place,
+        directory: &Directory,
         name: &OsStr,
         entry: &Entry,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let what = || format!("make the directory {:?}", entry.name);
-        let look = || fstatat(place, name, AtFlags::AT_SYMLINK_NOFOLLOW);
-        let make = || mkdirat(place, name, Mode::S_IRWXU);
-        let mut has_replaced = false;
+        let look = || fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        let make = || mkdirat(directory, name, Mode::S_IRWXU);
         let is_new = match make() {
-            Err(Errno::EEXIST) if prune::is_directory(&look().explain(what())?) => false,
+            Err(Errno::EEXIST) if tree::is_directory(&look().explain(what())?) => false,
             Err(Errno::EEXIST) => {
-                has_replaced = true;
-                prune::remove(place.as_fd(), name).explain(what())?;
+                self.remove(directory, name).explain(what())?;
                 make().map(|()| true).explain(what())?
             }
             result => result.map(|()| true).explain(what())?,
@@ -149,121 +153,80 @@ impl<'a> Applier<'a> {
             self.memory.made(stat.st_ino);
         } else {
             self.memory.shares(stat.st_ino);
-            // Attributes can be set only where files can be made.
-            let mode = metadata::mode(&stat) | Mode::S_IRWXU;
-            let _ = fchmodat(place, name, mode, FchmodatFlags::FollowSymlink);
-            metadata::clear_xattrs(place.as_fd(), name).explain(what())?;
+            metadata::clear_attributes(directory.as_fd(), name).explain(what())?;
         }
-        metadata::set(place.as_fd(), name, entry, self.owners, &mut self.report)?;
-        Ok(has_replaced)
+        metadata::set(directory.as_fd(), name, entry, self.owners, &mut self.report)
     }
 
     /// Makes another name for a file of this layer or an earlier one. Its metadata are that file's.
-    fn make_link(&mut self, place: &Place, name: &OsStr, entry: &Entry) -> Result<bool, Error> {
+    fn make_link(
+        &mut self,
+        directory: &Directory,
+        name: &OsStr,
+        entry: &Entry,
+    ) -> Result<(), Error> {
         let what = || format!("link {:?} to {:?}", entry.name, entry.link);
         let parts = root::parts(&entry.link);
         let (target, above) = parts.split_last().ok_or(Errno::EISDIR).explain(what())?;
-        let other = Place::enter(self.root, &root::join(above)).explain(what())?;
+        let other = Directory::enter(self.root, &root::join(above)).explain(what())?;
         // A symbolic link is not followed, but gets another name itself (linkat(2)).
-        let link = || linkat(&other, *target, place, name, AtFlags::empty());
-        let inode = |place: &Place, name: &OsStr| {
-            fstatat(place, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| stat.st_ino)
+        let link = || linkat(&other, *target, directory, name, AtFlags::empty());
+        let inode = |directory: &Directory, name: &OsStr| {
+            fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| stat.st_ino)
         };
-        let has_replaced = match link() {
-            Err(Errno::EEXIST) if inode(&other, target) == inode(place, name) => false,
+        match link() {
+            Err(Errno::EEXIST) if inode(&other, target) == inode(directory, name) => {}
             Err(Errno::EEXIST) => {
-                prune::remove(place.as_fd(), name).explain(what())?;
+                self.remove(directory, name).explain(what())?;
                 link().explain(what())?;
-                true
             }
-            result => result.map(|()| false).explain(what())?,
-        };
-        other.leave().explain(what())?;
-        self.memory.put(place.inode(), name);
-        Ok(has_replaced)
+            result => result.explain(what())?,
+        }
+        self.memory.put(directory.inode(), name);
+        other.leave().explain(what())
     }
 
     /// Makes a file, symbolic link, fifo or device, in place of whatever is there.
     fn make_file(
         &mut self,
-        place: &Place,
+        directory: &Directory,
         name: &OsStr,
         entry: &Entry,
         archive: &mut Archive<impl BufRead>,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let what = || format!("make {:?}", entry.name);
-        let device = device_number(entry)?;
+        let node = |kind| mknodat(directory, name, kind, PRIVATE_FILE, entry.device).map(|()| None);
         let make = || match entry.kind {
-            Kind::Symlink => symlinkat(entry.link.as_os_str(), place, name).map(|()| None),
-            Kind::Fifo => mknodat(place, name, SFlag::S_IFIFO, PRIVATE_FILE, 0).map(|()| None),
-            Kind::CharDevice => {
-                mknodat(place, name, SFlag::S_IFCHR, PRIVATE_FILE, device).map(|()| None)
-            }
-            Kind::BlockDevice => {
-                mknodat(place, name, SFlag::S_IFBLK, PRIVATE_FILE, device).map(|()| None)
-            }
+            Kind::Symlink => symlinkat(entry.link.as_os_str(), directory, name).map(|()| None),
+            Kind::Fifo => node(SFlag::S_IFIFO),
+            Kind::CharDevice => node(SFlag::S_IFCHR),
+            Kind::BlockDevice => node(SFlag::S_IFBLK),
             // O_EXCL: a new file, never one that has other names, or that a link leads to.
             Kind::File | Kind::Directory | Kind::Hardlink => {
                 let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-                openat(place, name, flags, PRIVATE_FILE).map(|fd| Some(File::from(fd)))
+                openat(directory, name, flags, PRIVATE_FILE).map(|fd| Some(File::from(fd)))
             }
         };
-        let mut has_replaced = false;
         let made = match make() {
             Err(Errno::EEXIST) => {
-                has_replaced = true;
-                prune::remove(place.as_fd(), name).explain(what())?;
+                self.remove(directory, name).explain(what())?;
                 make()
             }
             result => result,
         };
-        self.memory.put(place.inode(), name);
+        self.memory.put(directory.inode(), name);
         match made {
             // Only the machine's root may make devices, and it's the engine that fills /dev.
             Err(Errno::EPERM) if matches!(entry.kind, Kind::CharDevice | Kind::BlockDevice) => {
                 self.report.lost_devices += 1;
-                return Ok(has_replaced);
+                return Ok(());
             }
             made => {
                 if let Some(mut file) = made.explain(what())? {
-                    write(&mut file, entry, archive)?;
+                    archive.write_to(&mut file, entry)?;
                 }
             }
         }
-        metadata::set(place.as_fd(), name, entry, self.owners, &mut self.report)?;
-        Ok(has_replaced)
-    }
-}
-
-/// Writes an entry's content: the pieces of a sparse file where they belong, others from the start.
-fn write(file: &mut File, entry: &Entry, archive: &mut Archive<impl BufRead>) -> Result<(), Error> {
-    let what = || format!("write {:?}", entry.name);
-    let mut copy = |file: &mut File, mut left: u64| {
-        while left > 0 {
-            let bytes = archive.content()?;
-            let count = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            if count == 0 {
-                break;
-            }
-            file.write_all(&bytes[..count]).explain(what())?;
-            archive.consume(count);
-            left -= count as u64;
-        }
-        Ok::<(), Error>(())
-    };
-    let Some(map) = &entry.sparse else { return copy(file, u64::MAX) };
-    ftruncate(&*file, map.size as i64).explain(what())?;
-    for (offset, length) in &map.spans {
-        file.seek(SeekFrom::Start(*offset)).explain(what())?;
-        copy(file, *length)?;
-    }
-    Ok(())
-}
-
-/// A device's number as Linux has it: 12 bits and 20.
-fn device_number(entry: &Entry) -> Result<u64, Error> {
-    match entry.device {
-        (major @ 0..0x1000, minor @ 0..0x10_0000) => Ok(libc::makedev(major as u32, minor as u32)),
-        _ => Err(Error::new(format!("cannot make {:?}: there is no such device", entry.name))),
+        metadata::set(directory.as_fd(), name, entry, self.owners, &mut self.report)
     }
 }

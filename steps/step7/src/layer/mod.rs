@@ -2,9 +2,9 @@
 //! specification, "Image Layer Filesystem Changeset").
 
 mod apply;
+mod directory;
 mod memory;
 mod metadata;
-mod place;
 mod prune;
 mod root;
 mod whiteout;
@@ -37,9 +37,9 @@ pub enum Owners {
     Caller,
 }
 
-/// What the caller lets a layer do.
+/// How to apply a layer.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct Options {
     pub owners: Owners,
     /// Bytes: a layer that inflates to more is refused.
     pub max_inflated: u64,
@@ -86,14 +86,14 @@ pub fn apply(
     blob: impl Read + Send,
     root: &Root,
     diff_id: &Digest,
-    terms: &Terms,
+    options: &Options,
 ) -> Result<Report, Error> {
     thread::scope(|scope| {
         let inflated = Ahead::start(scope, move || {
-            Ok(Bounded::new(inflate::reader(blob)?, terms.max_inflated))
+            Ok(Bounded::new(inflate::reader(blob)?, options.max_inflated))
         })?;
         let mut archive = Archive::new(BufReader::with_capacity(AT_ONCE, Hashing::new(inflated)));
-        let mut applier = Applier::new(root, terms.owners);
+        let mut applier = Applier::new(root, options.owners);
         while let Some(entry) = archive.next_entry()? {
             applier.apply(&entry, &mut archive)?;
         }

@@ -1,7 +1,7 @@
 //! The root directory of an image, and paths below it that cannot lead out of it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
@@ -78,17 +78,6 @@ pub fn parts(name: &OsStr) -> Vec<&OsStr> {
 pub fn join(parts: &[&OsStr]) -> OsString {
     let bytes: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
     OsString::from_vec(bytes.join(&b'/'))
-}
-
-/// A path to an open directory: for the calls that take no file descriptor.
-pub fn proc_path(dir: BorrowedFd) -> String {
-    use std::os::fd::AsRawFd;
-    format!("/proc/self/fd/{}", dir.as_raw_fd())
-}
-
-/// The names in an open directory.
-pub fn list(dir: BorrowedFd) -> std::io::Result<fs::ReadDir> {
-    fs::read_dir(proc_path(dir))
 }
 
 #[cfg(test)]

@@ -42,9 +42,10 @@ fn a_blob_is_read_to_its_end() {
     let mut blob = Cursor::new(&archive);
     let scratch = Scratch::new();
     let root = step7::layer::Root::open(&scratch.path("")).unwrap();
-    let terms = step7::layer::Terms { owners: step7::layer::Owners::Caller, max_inflated: 1 << 20 };
+    let options =
+        step7::layer::Options { owners: step7::layer::Owners::Caller, max_inflated: 1 << 20 };
     let diff_id = Digest::of(&archive);
-    step7::layer::apply(&mut blob, &root, &diff_id, &terms).unwrap();
+    step7::layer::apply(&mut blob, &root, &diff_id, &options).unwrap();
     assert_eq!(blob.position(), archive.len() as u64);
     assert_eq!(scratch.names(""), ["f"]);
 }

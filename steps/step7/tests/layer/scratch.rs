@@ -6,13 +6,37 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{getegid, geteuid};
 use reference::Digest;
 use shared::Error;
-use step7::layer::{self, Owners, Report, Root, Terms};
+use step7::layer::{self, Options, Owners, Report, Root};
 use tar::Header;
 
+/// Whether this is the machine's root, and not that of a namespace.
 pub fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
+    !fs::read_to_string("/proc/self/uid_map").unwrap().trim_end().ends_with(" 1")
+}
+
+/// Called before `main`, since only a process with one thread may enter a user namespace.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = enter_namespace;
+
+/// Makes an ordinary user the root of a user namespace with this one id.
+extern "C" fn enter_namespace() {
+    let (uid, gid) = (geteuid(), getegid());
+    if uid.is_root() {
+        return;
+    }
+    unshare(CloneFlags::CLONE_NEWUSER).expect("unshare CLONE_NEWUSER");
+    for (file, text) in [
+        ("setgroups", "deny".to_string()),
+        ("uid_map", format!("0 {uid} 1")),
+        ("gid_map", format!("0 {gid} 1")),
+    ] {
+        fs::write(Path::new("/proc/self").join(file), text).expect(file);
+    }
 }
 
 /// An archive in the making.
@@ -179,8 +203,8 @@ impl Scratch {
     ) -> Result<Report, Error> {
         let owners = if is_root() { Owners::Numeric } else { Owners::Caller };
         let root = Root::open(&self.path("")).unwrap();
-        let terms = Terms { owners, max_inflated };
-        let result = layer::apply(blob, &root, diff_id, &terms);
+        let options = Options { owners, max_inflated };
+        let result = layer::apply(blob, &root, diff_id, &options);
         self.check_outside();
         result
     }

@@ -5,9 +5,11 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use logins::Logins;
 use reference::Digest;
 use reference::Reference;
-use step7::registry::{Access, Registry};
+use step7::registry::Registry;
+use transport::Patience;
 
 use super::server::{MANIFEST, Server, answer, error, patience};
 
@@ -24,9 +26,9 @@ fn a_manifest_comes_with_its_digest_and_type() {
         answer(stream, "200 OK", &headers, body.as_bytes())
     });
     let registry = server.registry(None);
-    let document = registry.manifest("v1").unwrap();
-    assert_eq!(document.media_type, "application/vnd.oci.image.manifest.v1+json");
-    let digest = Digest::of(&document.bytes);
+    let (bytes, media_type) = registry.manifest("v1").unwrap();
+    assert_eq!(media_type, "application/vnd.oci.image.manifest.v1+json");
+    let digest = Digest::of(&bytes);
     assert_eq!(digest, Digest::of(MANIFEST.as_bytes()));
     assert_eq!(registry.head("v1").unwrap(), Some(digest.clone()));
     registry.manifest(&digest.to_string()).unwrap();
@@ -134,5 +136,6 @@ fn what_is_not_http_is_told() {
         tag: None,
         digest: None,
     };
-    assert!(Registry::new(&reference, Access::default(), |_| ()).is_err());
+    let logins = Logins::new("", "", None, Vec::new());
+    assert!(Registry::new(&reference, false, logins, Patience::default(), |_| ()).is_err());
 }

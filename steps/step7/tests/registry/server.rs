@@ -9,9 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use documents::Descriptor;
+use logins::Logins;
 use reference::Reference;
 use step7::digest::Hashing;
-use step7::registry::{Access, Patience, Registry};
+use step7::registry::Registry;
+use transport::Patience;
 
 pub const MANIFEST: &str = r#"{"schemaVersion":2}"#;
 
@@ -84,7 +86,9 @@ impl Server {
         let patience = self.patience.clone();
         Registry::new(
             &reference,
-            Access { plain_http: false, login, login_files: login_files.to_vec(), patience },
+            false,
+            Logins::new(&reference.registry, &reference.repository, login, login_files.to_vec()),
+            patience,
             |_| (),
         )
         .unwrap()
@@ -92,8 +96,8 @@ impl Server {
 
     /// What comes of asking for the manifest.
     pub fn manifest(&self) -> Result<String, String> {
-        let document = self.registry(None).manifest("v1").map_err(|error| error.to_string())?;
-        Ok(String::from_utf8(document.bytes).unwrap())
+        let (bytes, _) = self.registry(None).manifest("v1").map_err(|error| error.to_string())?;
+        Ok(String::from_utf8(bytes).unwrap())
     }
 
     /// What comes of asking for a blob.

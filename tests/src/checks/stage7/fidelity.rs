@@ -1,8 +1,8 @@
 //! A root filesystem is what the layers say: as umoci makes it, entry by entry.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -21,6 +21,7 @@ promises! { stage 7:
     odd_layers_zstd by one "the same, compressed with zstd"
     part_of_a_debian by one "a part of a Debian, in three layers: the same"
     devices_are_lost for Ada "devices, which only root may make, are lost, and one line says so"
+    setgid_store "in a store whose set-group-ID bit gives new files its group: the same"
     one_id for Ada "with one id all files are the caller's, and one line says what was lost"
 }
 
@@ -266,6 +267,22 @@ fn devices_are_lost(engine: &Engine) -> Verdict {
     outcome.complains_of(&["2 devices"])?;
     let there = ["null", "loop"].iter().any(|name| rootfs.join(name).exists());
     require(!there, &outcome.tried, "nothing in place of the devices", "something")
+}
+
+fn setgid_store(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let store = home.make_directory("store")?;
+    lchown(&store, None, Some(4711))?;
+    fs::set_permissions(&store, Permissions::from_mode(0o2770))?;
+    // No entry speaks of the root directory: it is as the engine has made it.
+    let closed = Item { kind: EntryType::Directory, mode: 0, ..Item::default() };
+    let layer = Archive::begin()
+        .add("setuid", Item { mode: 0o4755, owner: (1, 2), ..Item::default() })
+        .add("closed/", closed)
+        .file("closed/implied/x", "x");
+    let image = Image::of(&[layer.end()]);
+    let shelf = Shelf::with(&image)?;
+    becomes(&home, &shelf.name(), by_umoci(&image, "setgid")?)
 }
 
 fn one_id(engine: &Engine) -> Verdict {

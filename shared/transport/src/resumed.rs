@@ -1,25 +1,28 @@
-//! A blob as a stream that survives broken connections.
+//! A body as a stream that survives broken connections.
 
 use std::io::{self, Read};
 use std::thread::sleep;
 
-use documents::Descriptor;
-use reference::Digest;
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
-use reqwest::{Method, StatusCode};
-use transport::{Answer, Body, Break, Failure, is_busy};
 
-use super::Registry;
+use crate::{Body, Break, Failure, Response, Transport, is_busy, refusal};
 
 /// Connections in a row that bring less than [`PROGRESS`] bytes.
 const CONNECTIONS: u32 = 5;
 const PROGRESS: u64 = 16 * 1024;
 
-/// The bytes of a blob: as many as its descriptor says, or an error. Whether they are the right
-/// ones, their digest tells.
-pub struct Blob<'a> {
-    registry: &'a Registry,
-    digest: Digest,
+/// The bytes of a body whose size is known: as many as it has, or an error. Whether they are the right ones,
+/// others have to see.
+///
+/// When the connection breaks it asks for what is missing. Only after [`CONNECTIONS`] that brought next to
+/// nothing it gives up.
+pub struct Resumed<'a, Ask> {
+    transport: &'a Transport,
+    /// Asks the server, with these headers and those that it wants to see besides.
+    ask: Ask,
+    /// What this is, for an error: `cannot get NAME: …`.
+    name: String,
     size: u64,
     /// Where we are.
     at: u64,
@@ -32,16 +35,23 @@ pub struct Blob<'a> {
     body: Option<Body>,
 }
 
-impl Blob<'_> {
-    pub(super) fn open<'a>(
-        registry: &'a Registry,
-        descriptor: &Descriptor,
+impl<'a, Ask: Fn(&HeaderMap) -> Result<Response, Failure>> Resumed<'a, Ask> {
+    /// Asks for `size` bytes from the byte `start` on, counted from 0.
+    ///
+    /// # Errors
+    ///
+    /// The server does not answer, refuses, or announces another size.
+    pub fn open(
+        transport: &'a Transport,
+        name: String,
+        size: u64,
         start: u64,
-    ) -> Result<Blob<'a>, Failure> {
-        let Descriptor { digest, size, .. } = descriptor.clone();
-        let mut blob = Blob {
-            registry,
-            digest,
+        ask: Ask,
+    ) -> Result<Resumed<'a, Ask>, Failure> {
+        let mut body = Resumed {
+            transport,
+            ask,
+            name,
             size,
             at: start,
             mark: start,
@@ -49,11 +59,11 @@ impl Blob<'_> {
             ranges_work: true,
             body: None,
         };
-        blob.connect()?;
-        Ok(blob)
+        body.connect()?;
+        Ok(body)
     }
 
-    /// Asks for what is missing (OCI distribution specification, "Pulling blobs"; RFC 9110, 14).
+    /// Asks for what is missing (RFC 9110, 14).
     fn connect(&mut self) -> Result<(), Failure> {
         let start = if self.ranges_work { self.at } else { 0 };
         let mut headers = HeaderMap::new();
@@ -61,27 +71,26 @@ impl Blob<'_> {
             let range = HeaderValue::try_from(format!("bytes={start}-"));
             headers.insert(RANGE, range.expect("digits"));
         }
-        let path = format!("blobs/{}", self.digest);
-        let answer = self.registry.ask(Method::GET, &path, &headers)?;
-        let begins_at = match answer.status {
+        let mut response = (self.ask)(&headers)?;
+        let begins_at = match response.status {
             StatusCode::OK => 0,
-            StatusCode::PARTIAL_CONTENT if is_part(&answer, start, self.size) => start,
+            StatusCode::PARTIAL_CONTENT if is_part(&response, start, self.size) => start,
             // A server need not know ranges, and some say so with an error. (One that is busy would
             // be no less busy for the whole.)
             status if start > 0 && !is_busy(status) => {
                 self.ranges_work = false;
                 return self.connect();
             }
-            _ => return Err(self.registry.refused(answer)),
+            _ => return Err(Failure::other(refusal(&mut response))),
         };
-        if let Some(length) = answer.length()
+        if let Some(length) = response.length()
             && begins_at == 0
             && length != self.size
         {
-            let (host, due) = (answer.host, self.size);
+            let (host, due) = (response.host, self.size);
             return Err(Failure::other(format!("{host} sends {length} bytes instead of {due}")));
         }
-        let mut body = answer.body;
+        let mut body = response.body;
         // It began anew: what we have comes once more.
         if let Err(end) = skip(&mut body, self.at - begins_at) {
             return self.recover(end);
@@ -90,7 +99,7 @@ impl Blob<'_> {
         Ok(())
     }
 
-    /// Makes up one's mind about a broken connection: None is to be tried again.
+    /// Decides what comes of a broken connection: an error, or without a body the next one.
     fn recover(&mut self, end: Break) -> Result<(), Failure> {
         self.body = None;
         let cause = match end {
@@ -101,14 +110,14 @@ impl Blob<'_> {
             (self.mark, self.lost) = (self.at, 0);
         }
         self.lost += 1;
-        let place = format!("lost at byte {} of {}: {cause}", self.at, self.size);
+        let cause = format!("lost at byte {} of {}: {cause}", self.at, self.size);
         if self.lost > CONNECTIONS {
-            return Err(Failure::other(place));
+            return Err(Failure::other(cause));
         }
         // As long as it goes forward there is no reason to wait, nor to complain.
         if self.lost > 1 {
-            (self.registry.transport.note)(&format!("{place}; connecting again"));
-            sleep(self.registry.transport.patience.pause * 2u32.pow(self.lost - 2));
+            (self.transport.note)(&format!("{cause}; connecting again"));
+            sleep(self.transport.patience.pause * 2u32.pow(self.lost - 2));
         }
         Ok(())
     }
@@ -141,28 +150,26 @@ impl Blob<'_> {
     }
 }
 
-impl Read for Blob<'_> {
+impl<Ask: Fn(&HeaderMap) -> Result<Response, Failure>> Read for Resumed<'_, Ask> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        self.advance(buffer).map_err(|failure| {
-            let error = self.registry.cannot_get(&self.digest.to_string(), failure);
-            io::Error::other(error.to_string())
-        })
+        let read = self.advance(buffer);
+        read.map_err(|failure| io::Error::other(format!("cannot get {}: {failure}", self.name)))
     }
 }
 
-/// Whether an answer with status 206 has the bytes from `start` on, or some of them: the rest can be
+/// Whether a response with status 206 has the bytes from `start` on, or some of them: the rest can be
 /// asked for (RFC 9110, 14.4: `Content-Range: bytes 100-199/1000`).
-fn is_part(answer: &Answer, start: u64, size: u64) -> bool {
-    let range = answer.headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+fn is_part(response: &Response, start: u64, size: u64) -> bool {
+    let range = response.headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
     let ends = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-'));
     let Some((first, rest)) = ends else { return false };
     let last = rest.split('/').next().unwrap_or_default().parse::<u64>();
     first.parse() == Ok(start)
         && last.is_ok_and(|last| (start..size).contains(&last))
-        && answer.length().is_none_or(|length| length <= size - start)
+        && response.length().is_none_or(|length| length <= size - start)
 }
 
 /// Reads and forgets.
