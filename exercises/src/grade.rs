@@ -119,6 +119,7 @@ impl Grading<'_> {
             only: only.iter().map(|name| name.to_string()).collect(),
             sparing: true,
             until_failure: self.at.is_some(),
+            longest: None,
         };
         let by_task = !only.is_empty();
         let mut shown = Shown::begin(&self.title(&plans, only));

@@ -6,6 +6,8 @@ pub mod build;
 pub mod grade;
 pub mod imports;
 pub mod manifest;
+pub mod mistake;
+pub mod numbered;
 pub mod place;
 pub mod progress;
 pub mod report;

@@ -18,7 +18,7 @@ pub fn manifest(checkout: &Path, step: u8, up: &str, mark: &str) -> Result<Table
     let workspace = read(&checkout.join("Cargo.toml"))?;
     let common = |table: &str, key: &str| workspace["workspace"][table].get(key).cloned();
     let of = |step: u8| read(&checkout.join(format!("steps/step{step}/Cargo.toml")));
-    let (new, old) = (of(step)?, of(step - 1)?);
+    let (new, old) = (of(step)?, step.checked_sub(1).map_or(Ok(Table::new()), of)?);
 
     let mut package = Table::new();
     for key in ["name", "description", "edition", "rust-version", "publish"] {
@@ -29,7 +29,7 @@ pub fn manifest(checkout: &Path, step: u8, up: &str, mark: &str) -> Result<Table
     package.insert("version".into(), format!("{step}.0.0+{mark}").into());
     let mut dependencies = Table::new();
     let tables =
-        [&old, &new].into_iter().filter_map(|manifest| manifest["dependencies"].as_table());
+        [&old, &new].into_iter().filter_map(|manifest| manifest.get("dependencies")?.as_table());
     for (name, value) in tables.flatten().filter(|(name, _)| **name != format!("step{step}")) {
         let inherits = value.get("workspace").is_some();
         let value = if inherits { common("dependencies", name) } else { Some(value.clone()) };

@@ -26,6 +26,8 @@ pub struct How {
     pub sparing: bool,
     /// No more checks after the first that fails.
     pub until_failure: bool,
+    /// What all of them may take.
+    pub longest: Option<Duration>,
 }
 
 /// Makes the checks of some plans and gives `tell` each report when it is there. What else the checks
@@ -55,7 +57,8 @@ pub fn run_checks(
         argv.extend(["--only".into(), how.only.join(",")]);
     }
     let mut others = Vec::new();
-    let command = Command { timeout: Some(LONGEST), ..Command::new(argv) };
+    let longest = how.longest.unwrap_or(LONGEST);
+    let command = Command { timeout: Some(longest), ..Command::new(argv) };
     let outcome =
         vm.run_lines(&command, &mut |stream, line| match (stream, serde_json::from_str(line)) {
             (Stream::Stdout, Ok(report)) => tell(report),
@@ -64,7 +67,7 @@ pub fn run_checks(
     match outcome {
         Outcome::Ended(0 | 1) => Ok(others),
         Outcome::TimedOut => {
-            let minutes = LONGEST.as_secs() / 60;
+            let minutes = longest.as_secs() / 60;
             let words = vm.last_words();
             Err(Error::new(format!(
                 "no end of the checks in {minutes} minutes: {words}; try again"

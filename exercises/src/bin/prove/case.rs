@@ -151,6 +151,7 @@ impl Trial<'_> {
             only: only.to_vec(),
             sparing: true,
             until_failure: expected == Expected::OneFailure,
+            longest: None,
         };
         let mut reports = Vec::new();
         run_checks(self.vm, &[plan], &how, &mut |report| reports.push(report))

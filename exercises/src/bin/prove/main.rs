@@ -22,7 +22,6 @@ use case::{Case, IN_C, Kind};
 use variants::Variants;
 
 mod case;
-mod mistake;
 mod variants;
 
 /// VMs at a time, so that two cores are busy.

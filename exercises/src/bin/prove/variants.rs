@@ -7,20 +7,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use exercises::starter::{Files, in_crate, starter};
 use exercises::tasks::{Exercise, Mistake};
-use exercises::{build, manifest};
+use exercises::{build, numbered};
 use sources::Sources;
 use syn::spanned::Spanned;
 use syn::{Block, ImplItem, Item};
-use tests::vm::payload::strip;
-use toml::{Table, Value};
-
-use crate::mistake;
+use toml::Table;
 
 /// Below the checkout; what is not built anew is there from the last time.
 const PLACE: &str = "target/exercises/variants";
@@ -70,13 +66,8 @@ impl Variants {
             ensure!(is_there, "step {} has no {file}", exercise.step);
             self.copies.entry(name.clone()).or_default().push(program.clone());
         }
-        let own = Files::from([
-            ("Cargo.toml".into(), package("mistake").to_string()),
-            ("src/lib.rs".into(), include_str!("mistake.rs").into()),
-        ]);
+        let (own, more) = numbered::mistake();
         self.crates.insert("mistake".into(), own);
-        let path = Table::from_iter([("path".into(), "../mistake".into())]);
-        let more = Table::from_iter([("mistake".into(), path.into())]);
         self.add(checkout, exercise.step, files, more, &name)
     }
 
@@ -88,17 +79,7 @@ impl Variants {
         more: Table,
         name: &str,
     ) -> Result<()> {
-        // As a learner's, but a member of the workspace, in which each has another name. Its code knows
-        // its library as the step's.
-        let mut manifest = manifest::manifest(checkout, step, "../../../..", name)?;
-        manifest.retain(|key, _| key != "workspace" && key != "profile");
-        manifest["package"]["name"] = name.into();
-        let dependencies = manifest["dependencies"].as_table_mut();
-        dependencies.context("there are dependencies")?.extend(more);
-        if files.contains_key(Path::new("src/lib.rs")) {
-            let library = Table::from_iter([("name".into(), format!("step{step}").into())]);
-            manifest.insert("lib".into(), library.into());
-        }
+        let manifest = numbered::member(checkout, step, &files, more, name)?;
         files.insert("Cargo.toml".into(), manifest.to_string());
         self.crates.insert(name.into(), files);
         Ok(())
@@ -107,15 +88,9 @@ impl Variants {
     /// Builds them all and gives the programs by their names.
     pub fn build(mut self, checkout: &Path) -> Result<BTreeMap<String, PathBuf>> {
         let place = checkout.join(PLACE);
-        let workspace = workspace(checkout, self.crates.keys())?;
-        let lock = fs::read_to_string(checkout.join("Cargo.lock")).context("read Cargo.lock")?;
-        let own = Files::from([
-            ("Cargo.toml".into(), workspace.to_string()),
-            ("Cargo.lock".into(), lock),
-        ]);
-        write(&place, own)?;
+        numbered::write_workspace(checkout, &place, self.crates.keys())?;
         for (name, files) in std::mem::take(&mut self.crates) {
-            write(&place.join(name), files)?;
+            numbered::write(&place.join(name), files)?;
         }
         let target = checkout.join("target").into_os_string();
         let programs = build::build_in(&place, &["--bins".into(), "--target-dir".into(), target])?;
@@ -128,31 +103,11 @@ impl Variants {
         fs::create_dir_all(&folder).with_context(|| format!("make {folder:?}"))?;
         for (all, names) in &self.copies {
             let program = programs.get(all).with_context(|| format!("{all} has no program"))?;
-            let copies = write_copies(program, &folder, names);
+            let copies = numbered::write_copies(program, &folder, names);
             programs.extend(copies.with_context(|| format!("copy {program:?}"))?);
         }
         Ok(programs)
     }
-}
-
-/// Writes programs of these names, of which the first one makes mistake 1.
-fn write_copies(program: &Path, folder: &Path, names: &[String]) -> Result<Vec<(String, PathBuf)>> {
-    let mut bytes = fs::read(program)?;
-    strip(&mut bytes);
-    let mark = &mistake::MARK;
-    let starts = (0..bytes.len()).filter(|place| bytes[*place] == mark[0]);
-    let places: Vec<usize> = starts.filter(|place| bytes[*place..].starts_with(mark)).collect();
-    let [place] = places[..] else { bail!("its number is there {} times", places.len()) };
-    let digits = place + mark.len() - 3..place + mark.len();
-    let mut copies = Vec::new();
-    for (number, name) in (1..).zip(names) {
-        bytes[digits.clone()].copy_from_slice(format!("{number:03}").as_bytes());
-        let copy = folder.join(name);
-        fs::write(&copy, &bytes)?;
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
-        copies.push((name.clone(), copy));
-    }
-    Ok(copies)
 }
 
 /// A file in which a function with mistakes has the body of the one whose number the program has, or the right one.
@@ -196,40 +151,6 @@ fn functions(items: &[Item]) -> Vec<Range<usize>> {
         }
     }
     all
-}
-
-/// The manifest of a library without dependencies.
-fn package(name: &str) -> Table {
-    let package = [("name", name), ("version", "0.0.0"), ("edition", "2024")];
-    let package = Table::from_iter(package.map(|(key, value)| (key.into(), value.into())));
-    Table::from_iter([("package".into(), package.into())])
-}
-
-/// The manifest of the workspace. It builds as the checkout's own does, so that Cargo has what they
-/// depend on already.
-fn workspace<'a>(checkout: &Path, members: impl Iterator<Item = &'a String>) -> Result<Table> {
-    let own = manifest::read(&checkout.join("Cargo.toml"))?;
-    let members: Vec<Value> = members.map(|name| name.as_str().into()).collect();
-    let workspace = Table::from_iter([
-        ("resolver".into(), own["workspace"]["resolver"].clone()),
-        ("members".into(), members.into()),
-    ]);
-    let profile = own["profile"].clone();
-    Ok(Table::from_iter([("workspace".into(), workspace.into()), ("profile".into(), profile)]))
-}
-
-/// Writes what is not there yet: Cargo builds again what has a new time.
-fn write(place: &Path, files: Files) -> Result<()> {
-    for (path, text) in files {
-        let path = place.join(path);
-        if fs::read_to_string(&path).is_ok_and(|is| is == text) {
-            continue;
-        }
-        let folder = path.parent().unwrap_or(place);
-        fs::create_dir_all(folder).with_context(|| format!("make {folder:?}"))?;
-        fs::write(&path, text).with_context(|| format!("write {path:?}"))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -87,7 +87,8 @@ fn after_help() -> String {
     let surveys: String = surveys::ALL.iter().map(survey).collect();
     let last = steps::last();
     format!(
-        "Surveys:\n{surveys}\nChapters:\n  chapter0 … chapter{last}, introduction, setup; \
+        "Surveys:\n{surveys}  mutants     each line of each step changed in the usual ways, and which checks notice it\n\
+        \x20             (./just verify mutants 4 --help; this takes hours)\n\nChapters:\n  chapter0 … chapter{last}, introduction, setup; \
         chapter4-mounts is one page of a chapter\n\n\
         INSTA_UPDATE=always accepts what is shown as snapshots, and as the book's transcripts."
     )
