@@ -49,6 +49,8 @@ pub fn prepare() -> io::Result<()> {
         put("fixture/no-interpreter", 0o755, b"#!/no/such/interpreter\n")?;
         put("fixture/closed-interpreter", 0o755, b"#!/fixture/text\n")?;
         put("fixture/no-format", 0o755, b"echo a shell was started\n")?;
+        fs::create_dir_all(root.join("fixture/second"))?;
+        put("fixture/second/no-format", 0o755, b"#!/bin/sh\necho the second one\n")?;
         put("fixture/another-processor", 0o755, &another_processors())?;
         fs::create_dir_all(root.join("fixture/decoy/probe"))?;
         put("bin/probe", 0o755, &fs::read("/slipway/bin/probe")?)?;

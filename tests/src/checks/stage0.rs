@@ -38,6 +38,7 @@ promises! { stage 0:
     ignored_sigchld "the exit status arrives though the caller ignores SIGCHLD"
     stdio_closed "a command may close its standard files"
     found_on_path "the command is looked up on PATH"
+    without_path until 7 "without a PATH it is looked up in /bin and /usr/bin"
     not_found "no such command on PATH: status 127 and a line that says so"
     no_such_file "no such file: status 127"
     empty_name "an empty command name: status 127"
@@ -55,6 +56,7 @@ promises! { stage 0:
     unwritten "what can't be written on standard output or error: one line if any, and the right status"
     sigterm_at_any_moment "a SIGTERM ends engine and command, however early it comes"
     ctrl_c "Ctrl-C at a terminal ends the command, and the shell goes on"
+    terminals_signals "so do Ctrl-\\, Ctrl-Z and a new size of the window: a command that catches them gets each once"
     ctrl_z "Ctrl-Z stops the command, `fg` continues it"
     background "in the background a command that reads the terminal is stopped, and `fg` continues it"
     background_output "so is one that writes to it, where that is forbidden (stty tostop)"
@@ -207,7 +209,16 @@ fn stdio_closed(engine: &Engine) -> Verdict {
 }
 
 fn found_on_path(engine: &Engine) -> Verdict {
-    let command = engine.with_path("/nowhere:/bin", &["probe", "exit", "3"]);
+    // What does not exist is passed over, and what is no directory.
+    for path in ["/nowhere:/bin", "/fixture/text:/bin"] {
+        Outcome::of(engine.with_path(path, &["probe", "exit", "3"]), b"")?.ends_with(3)?;
+    }
+    Ok(())
+}
+
+fn without_path(engine: &Engine) -> Verdict {
+    let mut command = engine.command(["probe", "exit", "3"]);
+    command.env_remove("PATH");
     Outcome::of(command, b"")?.ends_with(3)?;
     Ok(())
 }
@@ -260,7 +271,10 @@ fn another_processor(engine: &Engine) -> Verdict {
 
 fn no_format(engine: &Engine) -> Verdict {
     let outcome = engine.run(["/fixture/no-format"])?;
-    outcome.ends_with(126)?.prints("")?.complains_of(&["Exec format error", "#!"])
+    outcome.ends_with(126)?.prints("")?.complains_of(&["Exec format error", "#!"])?;
+    // A later directory has one that would run, but it is not what is meant.
+    let command = engine.with_path("/fixture:/fixture/second", &["no-format"]);
+    Outcome::of(command, b"")?.ends_with(126)?.prints("")?.complains_of(&["Exec format error"])
 }
 
 fn decoy_on_path(engine: &Engine) -> Verdict {
@@ -325,16 +339,7 @@ fn sigterm_at_any_moment(engine: &Engine) -> Verdict {
 }
 
 fn ctrl_c(engine: &Engine) -> Verdict {
-    let mut terminal = Terminal::open(engine)?;
-    // Of two signals that come at almost the same time the kernel makes one: so the engine sends late, in microseconds.
-    let late = "strace -qq -o /dev/null --inject=kill,tgkill,pidfd_send_signal:delay_enter=50000";
-    let line = engine.typed("probe catch 4");
-    terminal.enter(&format!("cd {ROOTFS}/..; late='{late}'"))?;
-    terminal.wait_for("ready:")?;
-    terminal.enter(&format!("$late {line}"))?;
-    // When the command is ready, it tells two ids; under a tracer an ordinary user's engine has something to say before.
-    let ids = |line: String| line.split_whitespace().flat_map(str::parse::<i32>).count();
-    while ids(terminal.wait_for("\n")?) != 2 {}
+    let mut terminal = catching_at_terminal(engine, "probe catch 4")?;
     for _ in 0..3 {
         terminal.press("\x03")?;
         terminal.wait_for("SIGINT")?;
@@ -345,6 +350,43 @@ fn ctrl_c(engine: &Engine) -> Verdict {
     let one = "one SIGINT for each Ctrl-C";
     require(!more.contains("SIGINT"), "three times Ctrl-C", one, "a second one")?;
     terminal.last_status_is(4)
+}
+
+fn terminals_signals(engine: &Engine) -> Verdict {
+    let tried = "Ctrl-\\, Ctrl-Z and a new size of the window";
+    let mut terminal = catching_at_terminal(engine, "probe catch-all 4")?;
+    for (key, name) in [("\x1c", "SIGQUIT"), ("\x1a", "SIGTSTP"), ("", "SIGWINCH")] {
+        match key {
+            "" => terminal.resize(30, 100)?,
+            key => terminal.press(key)?,
+        }
+        let before = terminal.wait_for(name)?;
+        let once = !before.contains("SIG");
+        require(once, tried, "each of the three signals once", format!("{before}{name}"))?;
+        // A second one would come by now.
+        thread::sleep(Duration::from_millis(300));
+    }
+    terminal.press("\x04")?;
+    let more = terminal.wait_for("ready:")?;
+    require(!more.contains("SIG"), tried, "each of the three signals once", more)?;
+    terminal.last_status_is(4)
+}
+
+/// A terminal where the engine runs `probe` with these words, which has told that it is ready.
+fn catching_at_terminal(engine: &Engine, words: &str) -> Result<Terminal, Failure> {
+    let mut terminal = Terminal::open(engine)?;
+    // Of two signals that come at almost the same time the kernel makes one: so the engine sends late, in microseconds.
+    // -I4: Ctrl-Z stops no strace.
+    let late =
+        "strace -I4 -qq -o /dev/null --inject=kill,tgkill,pidfd_send_signal:delay_enter=50000";
+    let line = engine.typed(words);
+    terminal.enter(&format!("cd {ROOTFS}/..; late='{late}'"))?;
+    terminal.wait_for("ready:")?;
+    terminal.enter(&format!("$late {line}"))?;
+    // When the command is ready, it tells two ids; under a tracer an ordinary user's engine has something to say before.
+    let ids = |line: String| line.split_whitespace().flat_map(str::parse::<i32>).count();
+    while ids(terminal.wait_for("\n")?) != 2 {}
+    Ok(terminal)
 }
 
 fn ctrl_z(engine: &Engine) -> Verdict {

@@ -1,13 +1,14 @@
 //! Stage 1: a parent that waits, passes signals on, and tells how its child ended.
 
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
 use super::draw;
 use super::engine::{Engine, Outcome};
-use super::failure::{Verdict, equal, require};
+use super::failure::{Failure, Verdict, equal, require};
 use super::running::{Running, eventually};
 use super::terminal::Terminal;
 
@@ -189,7 +190,20 @@ fn terminal_as_before(engine: &Engine) -> Verdict {
 }
 
 fn no_inherited_files(engine: &Engine) -> Verdict {
-    let mut command = engine.command(["/bin/probe", "fds"]);
+    with_more_files(engine.command(["/bin/probe", "fds"]))?.ends_with(0)?.prints("0\n1\n2\n")?;
+    // If the files can't be closed in one way, they are in another, or the command does not start.
+    let mut strace = engine.strace(["-qq", "-o", "/dev/null", "--inject=close_range:error=EPERM"]);
+    strace.args(engine.line(["/bin/probe", "fds"]));
+    let outcome = with_more_files(strace)?;
+    let is_told = outcome.ends_with(125).is_ok() && outcome.stdout.is_empty();
+    if !is_told {
+        outcome.prints("0\n1\n2\n")?;
+    }
+    Ok(())
+}
+
+/// Runs a command whose caller has more files open.
+fn with_more_files(mut command: Command) -> Result<Outcome, Failure> {
     // SAFETY: dup2 is async-signal-safe, and nothing else uses these numbers in the child.
     unsafe {
         command.pre_exec(|| {
@@ -199,6 +213,5 @@ fn no_inherited_files(engine: &Engine) -> Verdict {
             Ok(())
         });
     }
-    Outcome::of(command, b"")?.ends_with(0)?.prints("0\n1\n2\n")?;
-    Ok(())
+    Outcome::of(command, b"")
 }

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -85,6 +85,15 @@ impl Terminal {
         self.typed += keys;
         let mut master = self.master.as_ref().ok_or(Errno::EIO)?;
         Ok(master.write_all(keys.as_bytes())?)
+    }
+
+    /// Gives the window a new size, in characters.
+    pub fn resize(&self, rows: u16, columns: u16) -> Verdict {
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let master = self.master.as_ref().ok_or(Errno::EIO)?;
+        // SAFETY: the call only reads the structure (TIOCSWINSZ(2const)).
+        Errno::result(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSWINSZ, &size) })?;
+        Ok(())
     }
 
     /// Waits until the screen shows `text`, and gives what it showed before that.

@@ -23,7 +23,7 @@ pub struct Change {
     pub shrinks: bool,
 }
 
-/// Calls whose strings are words for a person: another wording is no mistake.
+/// Calls whose strings are words for a person, as all strings with a blank are: another wording is no mistake.
 const FOR_PEOPLE: [&str; 5] = ["explain", "cure", "expect", "note", "ok_or"];
 
 /// Methods that are taken for each other.
@@ -225,7 +225,9 @@ impl<'ast> Visit<'ast> for Changes<'_> {
             }
             Lit::Bool(value) => self.replace(node, (!value.value).to_string()),
             Lit::Byte(value) => self.replace(node, format!("{}u8", u32::from(value.value()) + 1)),
-            Lit::Str(text) if self.for_people == 0 => self.string(node, &text.value()),
+            Lit::Str(text) if self.for_people == 0 && !text.value().contains(' ') => {
+                self.string(node, &text.value())
+            }
             _ => {}
         }
     }

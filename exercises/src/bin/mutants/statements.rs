@@ -50,12 +50,17 @@ impl Changes<'_> {
             Expr::If(_) | Expr::Match(_) | Expr::ForLoop(_) | Expr::While(_) => {
                 self.drop(expression)
             }
-            Expr::Call(_) | Expr::MethodCall(_) if !self.source(expression).starts_with("Ok(") => {
+            Expr::Call(_) | Expr::MethodCall(_) => {
                 let text = self.source(expression);
+                if ["Ok(", "Some("].iter().any(|value| text.starts_with(value)) {
+                    return;
+                }
                 let (range, short) = (expression.span().byte_range(), words::short(text));
                 self.add(vec![(range.clone(), "Ok(())".into())], format!("without {short}"));
-                let ignored = format!("{{ let _ = {text}; Ok(()) }}");
-                self.add(vec![(range, ignored)], format!("the error of {short} is ignored"));
+                if !text.starts_with("Err(") {
+                    let ignored = format!("{{ let _ = {text}; Ok(()) }}");
+                    self.add(vec![(range, ignored)], format!("the error of {short} is ignored"));
+                }
             }
             _ => {}
         }

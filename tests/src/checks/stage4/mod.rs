@@ -14,9 +14,13 @@ use super::engine::{Engine, Outcome, patience};
 use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::{ROOTFS, inside, own};
 use super::machine::Machine;
+use super::refusals;
 use super::running::{Running, eventually, first_child, within};
 use super::stage0::early_moments;
 use super::terminal::Terminal;
+
+mod options;
+mod signals;
 
 promises! { stage 4:
     is_process_1 "the command is process 1, and its parent is not to be seen"
@@ -27,6 +31,7 @@ promises! { stage 4:
     queues_stay_outside "a message queue of the host is not to be found inside"
     sees_only_its_processes "/proc shows the container's processes and no other"
     mount_table "the container's mounts are its own few"
+    mount_options "the container's mounts have their flags, modes and sizes"
     mounts_stay_inside "what is mounted inside does not appear on the host"
     host_mounts_unharmed "the host's mounts stay while a container runs"
     chroot_escape_fails "the way out of a chroot leads nowhere"
@@ -40,7 +45,10 @@ promises! { stage 4:
     ends_with_its_engine_at_any_moment "killed at any moment, the engine leaves nothing"
     engine_killed_first "killed before its container can ask to end with it, the engine leaves nothing"
     ends_with_process_1 "when the command ends, so do the processes that it left behind"
+    ignored_and_held_back "a signal that the command ignores or holds back does not end it"
+    default_actions "a signal that it has no plans for does what it would do to any other process"
     ctrl_c_without_handler "Ctrl-C ends a process 1 that has no handler for it"
+    refused_calls for Root "a system call that fails is told, and the command does not start: status 125"
     twenty_at_once "twenty containers at once do not get in each other's way"
     makes_proc until 7 "a root filesystem without /proc gets one"
     refuses_proc_link until 7 "a root filesystem whose /proc is a symbolic link is refused"
@@ -110,6 +118,10 @@ fn mount_table(engine: &Engine) -> Verdict {
     let own: Vec<&str> = lines.filter(|line| !line.starts_with("devtmpfs")).collect();
     engine.show(own.join("\n"));
     Ok(())
+}
+
+fn mount_options(engine: &Engine) -> Verdict {
+    options::are_strict(engine)
 }
 
 fn mounts_stay_inside(engine: &Engine) -> Verdict {
@@ -233,6 +245,28 @@ fn ends_with_process_1(engine: &Engine) -> Verdict {
     // Not a shell: it wants a /dev/null for what it starts in the background, which not every step has.
     engine.run(["/bin/probe", "fork", "2"])?.ends_with(0)?.prints("there\n")?;
     machine.is_unchanged()
+}
+
+fn ignored_and_held_back(engine: &Engine) -> Verdict {
+    signals::has_plans(engine)
+}
+
+fn default_actions(engine: &Engine) -> Verdict {
+    signals::acts_by_default(engine)
+}
+
+fn refused_calls(engine: &Engine) -> Verdict {
+    refusals::are_told(
+        engine,
+        &[
+            ("mount,move_mount,fsmount,mount_setattr", "EPERM"),
+            ("pivot_root", "EPERM"),
+            ("umount2", "EPERM"),
+            ("chdir,fchdir", "EPERM"),
+            ("symlink,symlinkat", "EPERM"),
+            ("prctl", "EPERM"),
+        ],
+    )
 }
 
 fn ctrl_c_without_handler(engine: &Engine) -> Verdict {
