@@ -60,6 +60,7 @@ promises! { stage 0:
     ctrl_z "Ctrl-Z stops the command, `fg` continues it"
     background "in the background a command that reads the terminal is stopped, and `fg` continues it"
     background_output "so is one that writes to it, where that is forbidden (stty tostop)"
+    foreground_of_others "a command that ends in the background leaves the foreground where it is"
     hang_up "when its terminal is closed, the command ends"
     foreground_comes_back "after an interactive shell, the caller has the terminal again"
 }
@@ -449,6 +450,25 @@ fn stopped_in_background(engine: &Engine, terminal: &mut Terminal, command: &str
     // What is typed before the shell has handed the terminal over, the shell would read itself.
     thread::sleep(Duration::from_millis(300));
     Ok(())
+}
+
+fn foreground_of_others(engine: &Engine) -> Verdict {
+    let mut terminal = Terminal::open(engine)?;
+    let line = engine.typed("sh -c 'echo be''gin; sleep 1; exit 6'");
+    terminal.enter(&format!("cd {ROOTFS}/..; {line}"))?;
+    terminal.wait_for("begin")?;
+    terminal.press("\x1a")?;
+    terminal.wait_for("Stopped")?;
+    terminal.wait_for("ready:")?;
+    // While cat has the foreground the job ends.
+    terminal.enter("bg; cat")?;
+    terminal.wait_for("exit 6' &")?;
+    thread::sleep(Duration::from_secs(2));
+    terminal.enter("typed")?;
+    // The terminal's echo, and what cat has read.
+    terminal.wait_for("typed\r\ntyped\r\n")?;
+    terminal.press("\x04")?;
+    terminal.wait_for("ready:").map(drop)
 }
 
 fn hang_up(engine: &Engine) -> Verdict {

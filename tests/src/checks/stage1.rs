@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -9,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use super::draw;
 use super::engine::{Engine, Outcome};
 use super::failure::{Failure, Verdict, equal, require};
+use super::fixture::ROOTFS;
 use super::running::{Running, eventually};
 use super::terminal::Terminal;
 
@@ -28,7 +30,9 @@ promises! { stage 1:
     passes_on_every_signal "so does any other signal that a process can catch"
     no_signal_ends_one_alone "a signal that the command has no plans for ends both: not the engine alone"
     sigterm_ends_it "a command without a handler ends by a SIGTERM for the engine"
+    signals_after_a_stop "when the command has been stopped and goes on, signals still reach it"
     terminal_as_before "a command that spoils the terminal's settings does not spoil the caller's"
+    foreground_of_the_dead "when a command that had the foreground was killed, the caller has the terminal again"
     no_inherited_files "the command inherits no file but 0, 1 and 2"
 }
 
@@ -175,6 +179,32 @@ fn ended_by_sigterm(engine: &Engine) -> i32 {
     128 + signal as i32
 }
 
+fn signals_after_a_stop(engine: &Engine) -> Verdict {
+    let mut running = Running::start(engine.command(["/bin/probe", "catch-all", "24"]))?;
+    running.line("two process ids")?;
+    let inner = running.inner()?;
+    let becomes = |state: &str| {
+        let is_so = || running.inner_status("State").is_ok_and(|seen| seen.starts_with(state));
+        let expected = format!("a command in state {state}");
+        require(eventually(is_so), &running.tried, expected, running.inner_status("State")?)
+    };
+    kill(inner, Signal::SIGSTOP)?;
+    becomes("T")?;
+    // The engine looks what has become of its child.
+    thread::sleep(Duration::from_millis(200));
+    running.signal(Signal::SIGCONT)?;
+    running.says("SIGCONT")?;
+    becomes("S")?;
+    thread::sleep(Duration::from_millis(200));
+    // One that stops others by default, and one that does not.
+    for signal in [Signal::SIGTSTP, Signal::SIGUSR1] {
+        running.signal(signal)?;
+        running.says(signal.as_str())?;
+    }
+    running.close_stdin();
+    running.ends_with(24)
+}
+
 fn terminal_as_before(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
     let line = engine.typed("sh -c 'stty -tostop -opost; exit 4'");
@@ -187,6 +217,21 @@ fn terminal_as_before(engine: &Engine) -> Verdict {
         std::fs::remove_file(file)?;
     }
     equal(&line, "the terminal's settings", before?, after?)
+}
+
+fn foreground_of_the_dead(engine: &Engine) -> Verdict {
+    let mut terminal = Terminal::open(engine)?;
+    let line = engine.typed("sh -i");
+    // The caller is a script: unlike a shell at its prompt, it does not take the terminal back itself.
+    terminal.enter(&format!("cd {ROOTFS}/..; sh -c '{line}; read x; echo \"<$x>\"'"))?;
+    terminal.wait_for("# ")?;
+    terminal.enter("PS1=in''side:")?;
+    terminal.wait_for("inside:")?;
+    // A process 1 can't kill itself; then it ends, and has no group to give the foreground to.
+    terminal.enter("kill -KILL $$; exit")?;
+    thread::sleep(Duration::from_millis(300));
+    terminal.enter("word")?;
+    terminal.wait_for("<word>").map(drop)
 }
 
 fn no_inherited_files(engine: &Engine) -> Verdict {
