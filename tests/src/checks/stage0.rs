@@ -464,9 +464,11 @@ fn foreground_of_others(engine: &Engine) -> Verdict {
     terminal.enter("bg; cat")?;
     terminal.wait_for("exit 6' &")?;
     thread::sleep(Duration::from_secs(2));
-    terminal.enter("typed")?;
-    // The terminal's echo, and what cat has read.
-    terminal.wait_for("typed\r\ntyped\r\n")?;
+    // The second one, as cat waits for the first already. The terminal's echo, and what cat has read.
+    for word in ["typed", "again"] {
+        terminal.enter(word)?;
+        terminal.wait_for(&format!("{word}\r\n{word}\r\n"))?;
+    }
     terminal.press("\x04")?;
     terminal.wait_for("ready:").map(drop)
 }

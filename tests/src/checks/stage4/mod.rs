@@ -10,12 +10,12 @@ use nix::mount::{MsFlags, mount, umount};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, SFlag, mknod};
 
-use super::engine::{Engine, Outcome, patience};
+use super::engine::{Engine, Outcome};
 use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::{ROOTFS, inside, own};
 use super::machine::Machine;
 use super::refusals;
-use super::running::{Running, eventually, first_child, within};
+use super::running::{Running, eventually};
 use super::stage0::early_moments;
 use super::terminal::Terminal;
 
@@ -44,8 +44,10 @@ promises! { stage 4:
     ends_with_its_engine "SIGKILL for the engine ends the container"
     ends_with_its_engine_at_any_moment "killed at any moment, the engine leaves nothing"
     engine_killed_first "killed before its container can ask to end with it, the engine leaves nothing"
+    signal_before_exec "a SIGTERM that comes before the command is there ends it all the same"
     ends_with_process_1 "when the command ends, so do the processes that it left behind"
     ignored_and_held_back "a signal that the command ignores or holds back does not end it"
+    without_hosts_proc until 4 "without a /proc on the host signals reach a command that catches them"
     default_actions "a signal that it has no plans for does what it would do to any other process"
     ctrl_c_without_handler "Ctrl-C ends a process 1 that has no handler for it"
     refused_calls for Root "a system call that fails is told, and the command does not start: status 125"
@@ -226,18 +228,16 @@ fn ends_with_its_engine_at_any_moment(engine: &Engine) -> Verdict {
 
 fn engine_killed_first(engine: &Engine) -> Verdict {
     let machine = Machine::now();
-    // What asks is prctl(2): it is held back, in microseconds.
-    let held = "--inject=prctl:delay_enter=3000000";
-    let mut strace = engine.strace(["-qq", "-o", "/dev/null", held]);
-    strace.args(engine.line(["/bin/sleep", "304"]));
-    let mut running = Running::start(strace)?;
-    let born = within(patience(), || running.inner().is_ok_and(|it| first_child(it).is_some()));
-    require(born, &running.tried, "a container", "none")?;
-    // By then the engine has given its child all that it waits for, in the steps where it does.
-    thread::sleep(Duration::from_secs(1));
+    let mut running = signals::held_back(engine)?;
     kill(running.inner()?, Signal::SIGKILL)?;
     running.status()?;
     machine.is_unchanged()
+}
+
+fn signal_before_exec(engine: &Engine) -> Verdict {
+    let running = signals::held_back(engine)?;
+    kill(running.inner()?, Signal::SIGTERM)?;
+    running.ends_with(137)
 }
 
 fn ends_with_process_1(engine: &Engine) -> Verdict {
@@ -249,6 +249,10 @@ fn ends_with_process_1(engine: &Engine) -> Verdict {
 
 fn ignored_and_held_back(engine: &Engine) -> Verdict {
     signals::has_plans(engine)
+}
+
+fn without_hosts_proc(engine: &Engine) -> Verdict {
+    signals::take_their_chance(engine)
 }
 
 fn default_actions(engine: &Engine) -> Verdict {

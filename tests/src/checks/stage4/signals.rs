@@ -2,12 +2,14 @@
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 
-use crate::checks::engine::Engine;
-use crate::checks::failure::{Verdict, require};
-use crate::checks::running::{Running, eventually};
+use crate::checks::engine::{Engine, patience};
+use crate::checks::failure::{Failure, Verdict, require};
+use crate::checks::running::{Running, eventually, first_child, within};
 
 /// One that is ignored, as by nohup(1), and one that is held back. The caller does it, and the command inherits it.
 pub fn has_plans(engine: &Engine) -> Verdict {
@@ -26,6 +28,19 @@ pub fn has_plans(engine: &Engine) -> Verdict {
     })
 }
 
+/// Without a /proc on the host nobody knows what the command has plans for: a signal takes its chance.
+pub fn take_their_chance(engine: &Engine) -> Verdict {
+    let line = engine.typed("/bin/probe catch 25");
+    let mut command = Command::new("/usr/bin/unshare");
+    command.args(["--mount", "/bin/sh", "-ec", &format!("mount -t tmpfs none /proc; exec {line}")]);
+    let mut running = Running::start(command)?;
+    running.says("1 0")?;
+    running.signal(Signal::SIGTERM)?;
+    running.says("SIGTERM")?;
+    running.close_stdin();
+    running.ends_with(25)
+}
+
 /// Sends the engine of a prepared command a signal, after which the command has to go on.
 fn signalled(engine: &Engine, signal: Signal, prepare: impl Fn(&mut Command)) -> Verdict {
     let mut command = engine.command(["/bin/sh", "-c", "echo pid=$$; read x; exit 23"]);
@@ -34,7 +49,7 @@ fn signalled(engine: &Engine, signal: Signal, prepare: impl Fn(&mut Command)) ->
     running.says("pid=1")?;
     running.signal(signal)?;
     // Two signals of different kinds are read in the order of their numbers, not of their coming: a moment between them.
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    thread::sleep(Duration::from_millis(200));
     running.close_stdin();
     running.ends_with(23)
 }
@@ -61,9 +76,24 @@ pub fn acts_by_default(engine: &Engine) -> Verdict {
 /// Waits until the command is in this state (proc_pid_status(5)).
 fn becomes(running: &Running, signal: Signal, state: &str) -> Verdict {
     // Where the signal does nothing, a moment passes before that is known.
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(100));
     let seen = || running.inner_status("State").unwrap_or("none: it has ended".into());
     let is_so = eventually(|| seen() == state);
     let expected = format!("after {signal} for the engine a command in state {state}");
     require(is_so, &running.tried, expected, format!("state {}", seen()))
+}
+
+/// An engine whose container is there, and held back before it becomes the command: what asks the kernel for an end with
+/// the engine is prctl(2). The engine is strace's child.
+pub fn held_back(engine: &Engine) -> Result<Running, Failure> {
+    // In microseconds.
+    let held = "--inject=prctl:delay_enter=3000000";
+    let mut strace = engine.strace(["-qq", "-o", "/dev/null", held]);
+    strace.args(engine.line(["/bin/sleep", "304"]));
+    let running = Running::start(strace)?;
+    let born = within(patience(), || running.inner().is_ok_and(|it| first_child(it).is_some()));
+    require(born, &running.tried, "a container", "none")?;
+    // By then the engine has given its child all that it waits for, in the steps where it does.
+    thread::sleep(Duration::from_secs(1));
+    Ok(running)
 }
