@@ -33,7 +33,8 @@ use sources::Sources;
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Only check that each chapter shows every line that its step adds, and explains its system calls
+    /// Only check that each chapter shows every line that its step adds, and explains its system calls; and that the
+    /// text keeps its limits
     #[arg(long)]
     check: bool,
 
@@ -74,7 +75,7 @@ fn run(options: &Options) -> Result<ExitCode> {
     if options.check {
         let coverage = coverage::Coverage::of(&pages, &sources)?;
         print!("{coverage}");
-        let status = told(&wrong);
+        let status = told(&[wrong, prose::Prose::of(&pages, &checkout)?.wrong()].concat());
         return Ok(if coverage.is_whole() { status } else { ExitCode::FAILURE });
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
