@@ -140,6 +140,6 @@ fn owners() -> Owners {
 
 /// Bytes that the file system has left for us: no layer can be larger.
 fn free_space(partial: &Path) -> Result<u64, Error> {
-    let found = statvfs(partial).explain(format_args!("statvfs {partial:?}"))?;
+    let found = statvfs(partial).explain(format_args!("statfs {partial:?}"))?;
     Ok(found.blocks_available() as u64 * found.fragment_size() as u64)
 }
