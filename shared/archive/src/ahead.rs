@@ -24,6 +24,10 @@ pub struct Ahead {
 impl Ahead {
     /// Starts a thread that reads what `open` gives. It ends with the bytes, at an error, or when this
     /// is dropped.
+    ///
+    /// # Errors
+    ///
+    /// There is no room for another thread.
     pub fn start<'scope, R: Read>(
         scope: &'scope Scope<'scope, '_>,
         open: impl FnOnce() -> io::Result<R> + Send + 'scope,

@@ -21,6 +21,10 @@ const ZSTD_SKIPPED: [u8; 3] = [0x2a, 0x4d, 0x18];
 /// inflated bytes must have the digest that the config gives.
 ///
 /// zstd may use up to 128 MiB (its own limit) for a window, if the layer was compressed with one.
+///
+/// # Errors
+///
+/// The first bytes can't be read, or there is no memory for zstd.
 pub fn reader<'a>(mut blob: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut start = Vec::new();
     blob.by_ref().take(4).read_to_end(&mut start)?;
@@ -92,6 +96,7 @@ pub struct Bounded<R> {
 }
 
 impl<R: Read> Bounded<R> {
+    /// At most `max` bytes.
     pub fn new(inner: R, max: u64) -> Bounded<R> {
         Bounded { inner, max, left: max }
     }

@@ -55,6 +55,7 @@ pub struct Entry {
     pub sparse: Option<Map>,
 }
 
+/// An archive that is read from its beginning to its end.
 pub struct Archive<R> {
     reader: R,
     /// Bytes of the current entry's content that are still to be read.
@@ -64,11 +65,16 @@ pub struct Archive<R> {
 }
 
 impl<R: BufRead> Archive<R> {
+    /// Nothing is read yet.
     pub fn new(reader: R) -> Archive<R> {
         Archive { reader, content: 0, padding: 0 }
     }
 
     /// The next entry; None at the archive's end. What is left of the last one's content is skipped.
+    ///
+    /// # Errors
+    ///
+    /// The archive can't be read, is cut off, or has something that Go refuses, or that no layer has.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, Error> {
         let (mut long_name, mut long_link, mut pax) = (None, None, None);
         loop {
@@ -194,6 +200,10 @@ impl<R: BufRead> Archive<R> {
     }
 
     /// The next bytes of the entry's content, as many as there are in memory; none at its end.
+    ///
+    /// # Errors
+    ///
+    /// The archive can't be read, or ends before the content does.
     pub fn content(&mut self) -> Result<&[u8], Error> {
         if self.content == 0 {
             return Ok(&[]);
@@ -250,6 +260,10 @@ impl<R: BufRead> Archive<R> {
     }
 
     /// Reads what lies behind the archive's end, which counts for the digest, and gives the reader.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read.
     pub fn finish(mut self) -> Result<R, Error> {
         io::copy(&mut self.reader, &mut io::sink()).explain("read the layer")?;
         Ok(self.reader)

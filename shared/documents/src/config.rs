@@ -62,6 +62,10 @@ pub struct RootFs {
 
 impl Config {
     /// Reads a config.
+    ///
+    /// # Errors
+    ///
+    /// It is none. The error names the part of it that is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Config, Error> {
         let config: Config = read("config", bytes)?;
         match config.rootfs.kind.as_str() {

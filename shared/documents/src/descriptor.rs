@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use reference::Digest;
 use serde::{Deserialize, Serialize};
-use shared::{Error, shown};
+use shared::{Error, shown, size};
 
-use crate::Platform;
 use crate::json::or_default;
+use crate::{LARGEST_DOCUMENT, Platform};
 
 /// The media types of layers: OCI's and Docker's, and those of layers that are elsewhere.
 const LAYERS: [&str; 11] = [
@@ -73,6 +73,23 @@ impl Descriptor {
                 self.digest, self.size
             )))
         }
+    }
+
+    /// Fails if the document that this points to is too large to be read into memory.
+    pub fn require_document(&self) -> Result<(), Error> {
+        if self.size <= LARGEST_DOCUMENT {
+            return Ok(());
+        }
+        let (bytes, most) = (self.size, size::text(LARGEST_DOCUMENT));
+        Err(Error::new(format!(
+            "a manifest in the index has {bytes} bytes, and {most} is the most"
+        )))
+    }
+
+    /// What a person reads of a layer: the start of its digest, as people know them by, and its size.
+    pub fn title(&self) -> String {
+        let short: String = self.digest.hex().chars().take(12).collect();
+        format!("layer {short} of {}", size::text(self.size))
     }
 
     /// Whether only the makers of what is in the layer may give it away, so it may be elsewhere.

@@ -14,11 +14,11 @@ pub fn read<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Er
         .map_err(|error| Error::new(format!("the {what} is wrong: it is not UTF-8: {error}")))?;
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(AsGo(&mut json)).map_err(|error| {
-        let place = match error.path().to_string().as_str() {
+        let what = match error.path().to_string().as_str() {
             "." => format!("the {what}"),
             path => format!("the {what}'s {}", short(&path.escape_debug().to_string())),
         };
-        Error::new(format!("{place} is wrong: {}", short(&error.inner().to_string())))
+        Error::new(format!("{what} is wrong: {}", short(&error.inner().to_string())))
     })?;
     json.end().map_err(|error| Error::new(format!("the {what} is wrong: {error}")))?;
     Ok(value)

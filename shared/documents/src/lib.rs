@@ -1,4 +1,5 @@
-//! Indexes, manifests and configs: the JSON documents of an image (OCI image specification).
+//! Indexes, manifests and configs: the JSON documents of an image (OCI image specification), read as Go reads them, or
+//! refused.
 //!
 //! They come from a stranger. What is read here is sane in itself; whether blobs are what it says
 //! is for those to check who fetch them.
@@ -57,6 +58,10 @@ struct Outline {
 ///
 /// `announced` is the media type that the registry or a descriptor gave, "" if there was none. The
 /// bytes decide, which are what the digest stands for; it must not contradict them.
+///
+/// # Errors
+///
+/// It is neither or both, in a format of before 2016, or no image that a sane person makes.
 pub fn parse(bytes: &[u8], announced: &str) -> Result<Document, Error> {
     let outline: Outline = read("manifest", bytes)?;
     let has_image = outline.config.is_some() || outline.layers.is_some();

@@ -13,12 +13,13 @@ use shared::shown;
 
 use crate::{Login, as_go_reads, plain};
 
-/// Bytes of a helper's answer.
+/// Bytes of a helper's output.
 const LIMIT: u64 = 1 << 20;
 
+/// What a helper prints: one JSON value, of which we need two members.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Answer {
+struct Output {
     username: String,
     secret: String,
 }
@@ -42,15 +43,15 @@ pub fn ask(name: &str, server: &str, time: Duration) -> Result<Option<Login>, St
             text => Err(format!("{program} says {}", shown(text))),
         };
     }
-    // What comes after its answer is nobody's, to Docker too.
-    let mut answers = serde_json::Deserializer::from_slice(&text).into_iter::<Value>();
-    let answer = answers.next().ok_or_else(|| format!("{program} says nothing"))?;
-    let answer = answer.map_err(|error| format!("{program}: {error}"))?;
-    let answer: Answer =
-        plain(as_go_reads(answer)).map_err(|cause| format!("{program}: {cause}"))?;
-    match answer.username.as_str() {
-        "<token>" => Ok(Some(Login::IdentityToken(answer.secret))),
-        user => Ok(Login::of(user, &answer.secret)),
+    // What comes after the first value is nobody's, to Docker too.
+    let mut values = serde_json::Deserializer::from_slice(&text).into_iter::<Value>();
+    let value = values.next().ok_or_else(|| format!("{program} says nothing"))?;
+    let value = value.map_err(|error| format!("{program}: {error}"))?;
+    let output: Output =
+        plain(as_go_reads(value)).map_err(|cause| format!("{program}: {cause}"))?;
+    match output.username.as_str() {
+        "<token>" => Ok(Some(Login::IdentityToken(output.secret))),
+        user => Ok(Login::of(user, &output.secret)),
     }
 }
 
@@ -61,13 +62,13 @@ pub fn ask(name: &str, server: &str, time: Duration) -> Result<Option<Login>, St
 /// closed would kill us, and a pipe ends when all have closed it: also what it has left running.
 fn run(program: &str, input: &str, time: Duration) -> io::Result<(Option<ExitStatus>, Vec<u8>)> {
     let memory = || memfd_create("credentials", MFdFlags::MFD_CLOEXEC).map(File::from);
-    let (mut question, mut answer) = (memory()?, memory()?);
+    let (mut question, mut output) = (memory()?, memory()?);
     question.write_all(input.as_bytes())?;
     question.rewind()?;
     let mut child = Command::new(program)
         .arg("get")
         .stdin(question)
-        .stdout(answer.try_clone()?)
+        .stdout(output.try_clone()?)
         .stderr(Stdio::null())
         .spawn()?;
     let began = Instant::now();
@@ -81,8 +82,8 @@ fn run(program: &str, input: &str, time: Duration) -> io::Result<(Option<ExitSta
         child.wait()?;
     }
     let mut text = Vec::new();
-    answer.rewind()?;
-    answer.take(LIMIT).read_to_end(&mut text)?;
+    output.rewind()?;
+    output.take(LIMIT).read_to_end(&mut text)?;
     Ok((status, text))
 }
 

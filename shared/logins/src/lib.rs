@@ -1,4 +1,5 @@
-//! Where `docker login` and `podman login` leave what they were told.
+//! What `docker login` and `podman login` have left: in their files, which are read as Go reads them, or with a program
+//! that keeps secrets, a *helper*. [`Logins`] finds it when it is needed.
 
 mod helper;
 mod kept;
@@ -65,8 +66,8 @@ struct Entry {
 pub fn files() -> Vec<PathBuf> {
     let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let docker = variable("DOCKER_CONFIG").or_else(|| Some(variable("HOME")?.join(".docker")));
-    let podman = variable("XDG_RUNTIME_DIR").map(|place| place.join("containers/auth.json"));
-    docker.map(|place| place.join("config.json")).into_iter().chain(podman).collect()
+    let podman = variable("XDG_RUNTIME_DIR").map(|runtime| runtime.join("containers/auth.json"));
+    docker.map(|docker| docker.join("config.json")).into_iter().chain(podman).collect()
 }
 
 /// Reads a password, to the end of `input`. The end of its line is no part of it.

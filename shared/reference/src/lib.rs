@@ -1,4 +1,5 @@
-//! The names of images: `alpine`, `ghcr.io/a/b:tag`, `127.0.0.1:5055/name:v1@sha256:…`.
+//! The names of images, [`Reference`], and of the blobs that they are made of, [`Digest`]: `alpine`, `ghcr.io/a/b:tag`,
+//! `127.0.0.1:5055/name:v1@sha256:…`.
 
 mod digest;
 mod grammar;

@@ -1,4 +1,4 @@
-//! The body of an answer, for which neither time nor memory is without bounds.
+//! The body of a response, for which neither time nor memory is without bounds.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ pub enum Break {
 }
 
 impl Break {
+    /// The cause, for a person.
     pub fn cause(self) -> String {
         match self {
             Break::Lost(cause) | Break::Hopeless(cause) => cause,
@@ -24,7 +25,7 @@ impl Break {
     }
 }
 
-/// The bytes of an answer as they come.
+/// The bytes of a response as they come.
 pub struct Body {
     response: Response,
     window: Duration,
@@ -36,12 +37,17 @@ pub struct Body {
 }
 
 impl Body {
+    /// The body of a response.
     pub fn new(response: Response, patience: &Patience) -> Body {
         let Patience { window, slowest, .. } = *patience;
         Body { response, window, slowest, waited: Duration::ZERO, count: 0 }
     }
 
     /// Reads some bytes; 0 is the end.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost, or so slow that it makes no sense to go on.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Break> {
         let began = Instant::now();
         let result = self.response.read(buffer);
@@ -60,6 +66,10 @@ impl Body {
     }
 
     /// Reads all that there is, at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// There is more; or those of [`Body::read`].
     pub fn read_all(&mut self, limit: usize) -> Result<Vec<u8>, Break> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 16 * 1024];

@@ -29,7 +29,7 @@ impl Challenge {
     }
 }
 
-/// All challenges of an answer.
+/// All challenges of a response.
 pub fn of(headers: &HeaderMap) -> Vec<Challenge> {
     let values = headers.get_all(WWW_AUTHENTICATE).iter();
     let text = |bytes: &[u8]| match str::from_utf8(bytes) {

@@ -29,6 +29,7 @@ enum Kind {
 }
 
 impl Failure {
+    /// One that comes again, whatever is done.
     pub fn other(cause: String) -> Failure {
         Failure { cause, kind: Kind::Other }
     }

@@ -1,4 +1,9 @@
-//! HTTP to servers that are not to be trusted: retries, redirects and time limits.
+//! HTTP to servers that are not to be trusted.
+//!
+//! [`Transport::send`] sends a request: it tries again what may pass, follows redirects without taking secrets along, and
+//! waits for nothing without end. What comes is read as a [`Document`], in memory and bounded, or as a stream that
+//! survives broken connections, [`Resumed`]. An error ([`Failure`]) is a line for a person. HTTPS_PROXY and its like
+//! count, but not for a server on this machine.
 
 mod base;
 mod body;
@@ -42,6 +47,7 @@ const ANSWERS: u32 = 10;
 /// What is told while a request takes longer than it should.
 pub type Note = Box<dyn Fn(&str) + Send + Sync>;
 
+/// Sends requests to one server, and to those that it leads to. Threads may share it.
 pub struct Transport {
     /// Dropped, it would wait for its thread, which a hostile server may keep busy.
     client: ManuallyDrop<Client>,
@@ -53,15 +59,17 @@ pub struct Transport {
     is_local: bool,
 }
 
+/// A request, to be sent once or several times.
 pub struct Request {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<String>,
-    /// To find out whether the server speaks HTTP: what does not work is not tried again.
+    /// It is to find out whether the server speaks HTTP: what does not work is not tried again.
     pub is_trial: bool,
 }
 
+/// A response, of which the body is still to be read.
 pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -100,6 +108,11 @@ impl Response {
 }
 
 impl Transport {
+    /// For the server at `base`. `plain_http` lets plain HTTP leave this machine; `note` hears why it takes long.
+    ///
+    /// # Errors
+    ///
+    /// What the environment says of proxies can't be understood.
     pub fn new(
         base: &Url,
         plain_http: bool,
@@ -126,6 +139,10 @@ impl Transport {
 
     /// Sends a request and follows redirects. Another server than the first never sees the
     /// Authorization header, and one with a body is not sent on at all.
+    ///
+    /// # Errors
+    ///
+    /// There is no response, or redirects lead where they must not. A status of 400 or more is none.
     pub fn send(&self, request: &Request) -> Result<Response, Failure> {
         self.require_safe(&request.url)?;
         let mut url = request.url.clone();
@@ -172,6 +189,10 @@ impl Transport {
 
     /// Plain HTTP is for this machine, or for who asked for it. And this machine is for its own
     /// registries: what listens here may trust whoever can reach it.
+    ///
+    /// # Errors
+    ///
+    /// The URL is one that no request may go to.
     pub fn require_safe(&self, url: &Url) -> Result<(), Failure> {
         if is_loopback(url) && !self.is_local {
             let cause = "is this machine, where no registry elsewhere may lead us";

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use documents::{Descriptor, Document, Index, LARGEST_DOCUMENT, Manifest, Platform};
-use shared::{Error, size};
+use documents::{Descriptor, Document, Index, Manifest, Platform};
+use shared::Error;
 
 /// The most documents that are fetched on the way from an index to a manifest: indexes may be
 /// nested, and a hostile one without end.
@@ -25,12 +25,7 @@ pub fn find(
         let Some(descriptor) = to_try.pop() else {
             return Err(no_such_platform(wanted, &there));
         };
-        if descriptor.size > LARGEST_DOCUMENT {
-            let (bytes, most) = (descriptor.size, size::text(LARGEST_DOCUMENT));
-            return Err(Error::new(format!(
-                "a manifest in the index has {bytes} bytes, and {most} is the most"
-            )));
-        }
+        descriptor.require_document()?;
         match fetch(&descriptor)? {
             Document::Manifest(manifest) => {
                 let mut descriptor = descriptor;

@@ -13,7 +13,7 @@ use documents::{Config, Descriptor, Document, Manifest, Platform};
 use logins::Logins;
 use progress::Progress;
 use reference::{Digest, Reference};
-use shared::{Error, Explain, home, size};
+use shared::{Error, Explain, home};
 use transport::Patience;
 
 use crate::layer::Report;
@@ -92,8 +92,8 @@ fn pull_image(options: &Options) -> Result<Image, Error> {
     let mut unpacker = Unpacker::start()?;
     let progress = Arc::new(Progress::new(options.quiet));
     let heard = progress.clone();
-    let note = move |text: &str| heard.note(text);
     let (logins, patience) = (logins(options)?, Patience::default());
+    let note = move |text: &str| heard.note(text);
     let registry = Registry::new(&options.image, options.plain_http, logins, patience, note)?;
     let source = Source { store, registry: Arc::new(registry), progress };
 
@@ -107,7 +107,8 @@ fn pull_image(options: &Options) -> Result<Image, Error> {
         store.keep(document)?;
     }
     if !rootfs.exists() {
-        let begun = unpacker.order(&Order::Begin { partial: store.partial(&partial) });
+        let (partial, max_inflated) = (store.partial(&partial), store.free_space()?);
+        let begun = unpacker.order(&Order::Begin { partial, max_inflated });
         let unpacked = begun.and_then(|_| source.unpack(&found, &mut unpacker));
         // The blobs that are whole stay, but half a root filesystem is of no use.
         tell_losses(progress, &unpacked.inspect_err(|_| unpacker.abandon())?);
@@ -258,16 +259,10 @@ impl Source {
 
     /// Fetches one layer, if it is not in the store.
     fn receive(&self, layer: &Descriptor) -> Result<(), Error> {
-        let bar = self.progress.bar(&name(layer), layer.size);
+        let bar = self.progress.bar(&layer.title(), layer.size);
         let open = |start| self.registry.blob(layer, start);
         let received = self.store.receive(layer, open, |so_far| bar.at(so_far));
         bar.end(&received);
         received.map(drop)
     }
-}
-
-/// What a person reads of a layer: the start of its digest, as people know them by, and its size.
-fn name(layer: &Descriptor) -> String {
-    let short: String = layer.digest.hex().chars().take(12).collect();
-    format!("layer {short} of {}", size::text(layer.size))
 }

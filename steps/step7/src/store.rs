@@ -1,8 +1,8 @@
 //! Where images are kept: an OCI image layout, and the root filesystems unpacked from it.
 //!
-//! Whatever is in its final place is whole: it was written elsewhere, checked, and renamed. So a
-//! pull that is killed leaves nothing that the next one could mistake for an image. Before the rename
-//! it is on the disk, so neither does a power cut. The layout is the specification's ("Image Layout"), so that
+//! Whatever has its final name is whole: it was written elsewhere, checked, and renamed. So a pull that
+//! is killed leaves nothing that the next one could mistake for an image. Before the rename its bytes
+//! are on the disk, so neither does a power cut. The layout is the specification's ("Image Layout"):
 //! skopeo, umoci and podman can read it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -10,7 +10,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use archive::AT_ONCE;
 use documents::Descriptor;
+use nix::sys::statvfs::statvfs;
 use nix::unistd::syncfs;
 use reference::Digest;
 use serde_json::{Map, Value, json};
@@ -22,8 +24,8 @@ use crate::digest::{self, Hashing};
 /// "Pre-Defined Annotation Keys").
 const NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Bytes that are copied at once.
-const AT_ONCE: usize = 256 * 1024;
+/// Where the image layout has its blobs.
+const BLOBS: &str = "images/blobs/sha256";
 
 /// A store of images.
 pub struct Store {
@@ -35,10 +37,9 @@ impl Store {
     /// set-user-ID programs of root, which nobody should find.
     pub fn open(home: PathBuf) -> Result<Store, Error> {
         let store = Store { home };
-        let own = ["partial", "rootfs"].map(|name| store.home.join(name));
-        for directory in [store.blobs()].iter().chain(&own) {
-            let mut builder = DirBuilder::new();
-            let made = builder.recursive(true).mode(0o700).create(directory);
+        for name in [BLOBS, "partial", "rootfs"] {
+            let directory = store.home.join(name);
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
             made.explain(format_args!("make the directory {directory:?}"))?;
         }
         let layout = store.layout().join("oci-layout");
@@ -53,14 +54,9 @@ impl Store {
         self.home.join("images")
     }
 
-    /// Where the layout has its blobs.
-    pub fn blobs(&self) -> PathBuf {
-        self.layout().join("blobs/sha256")
-    }
-
     /// Where a blob is, or will be.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
-        self.blobs().join(digest.hex())
+        self.home.join(BLOBS).join(digest.hex())
     }
 
     /// Where the root filesystem of a manifest is, or will be.
@@ -68,9 +64,15 @@ impl Store {
         self.home.join("rootfs").join(manifest.hex())
     }
 
-    /// Where things are that are not finished.
+    /// Where something is as long as it is not finished.
     pub fn partial(&self, name: &str) -> PathBuf {
         self.home.join("partial").join(name)
+    }
+
+    /// Bytes that the file system has left for us: no layer can be larger.
+    pub fn free_space(&self) -> Result<u64, Error> {
+        let found = statvfs(&self.home).explain(format_args!("statfs {:?}", self.home))?;
+        Ok(found.blocks_available() as u64 * found.fragment_size() as u64)
     }
 
     /// Waits until nobody else works on what has this name.
@@ -80,11 +82,7 @@ impl Store {
 
     /// A document of an image, if it is there. It was checked when it came.
     pub fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
-        let path = self.blob(digest);
-        match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            read => read.map(Some).explain(format_args!("read {path:?}")),
-        }
+        read(&self.blob(digest))
     }
 
     /// Keeps a document, if it is not there.
@@ -99,7 +97,7 @@ impl Store {
         [self.partial(&digest.hex()), self.blob(digest)]
     }
 
-    /// Gets a blob unless it is there, and checks it. `open` gives its bytes from some place on: what
+    /// Gets a blob unless it is there, and checks it. `open` gives its bytes from some byte on: what
     /// an earlier pull has left half-done is not asked for again. It is in `partial` then, until
     /// [`Store::name_blobs`].
     ///
@@ -136,16 +134,11 @@ impl Store {
         tell: impl Fn(u64),
     ) -> Result<(), Error> {
         let Descriptor { digest, size, .. } = descriptor;
-        let mut file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)
-            .explain(format_args!("open {path:?}"))?;
-        let received = append_rest(&mut file, *size, open, tell).and_then(|seen| {
-            digest::require(format_args!("a blob of {size} bytes"), digest, &seen)
-        });
+        let mut options = OpenOptions::new();
+        let opened = options.create(true).read(true).append(true).mode(0o600).open(path);
+        let mut file = opened.explain(format_args!("open {path:?}"))?;
+        let received = append_rest(&mut file, *size, open, tell)
+            .and_then(|seen| digest::require(format!("a blob of {size} bytes"), digest, &seen));
         received.map_err(|error| error.name_full(path)).inspect_err(|_| {
             // What was cut off is for the next pull to complete. Nothing, or what is wrong, is of no
             // use.
@@ -215,13 +208,18 @@ impl Store {
     /// The entries of index.json.
     fn named(&self) -> Result<Vec<Value>, Error> {
         let path = self.layout().join("index.json");
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            read => read.explain(format_args!("read {path:?}"))?,
-        };
+        let Some(bytes) = read(&path)? else { return Ok(Vec::new()) };
         let index: Map<String, Value> = serde_json::from_slice(&bytes)
             .map_err(|error| Error::new(format!("{path:?} is no index: {error}")))?;
         Ok(index.get("manifests").and_then(Value::as_array).cloned().unwrap_or_default())
+    }
+}
+
+/// Reads a file, if it is there.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).explain(format_args!("read {path:?}")),
     }
 }
 

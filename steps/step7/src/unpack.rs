@@ -13,7 +13,6 @@ use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::sys::statvfs::statvfs;
 use nix::unistd::{ForkResult, getegid, geteuid};
 use orders::Giver;
 use reference::Digest;
@@ -22,13 +21,14 @@ use shared::{Error, Explain};
 use step2::clone::{clone3, in_new};
 use step5::userns::{self, Userns};
 
-use crate::layer::{self, Options, Owners, Report, Root};
+use crate::layer::{self, Owners, Report, Root};
 
 /// What is to be done.
 #[derive(Serialize, Deserialize)]
 pub enum Order {
-    /// Make an empty directory for a root filesystem, whatever there was before.
-    Begin { partial: PathBuf },
+    /// Make an empty directory for a root filesystem, whatever there was before. No layer may inflate
+    /// to more than so many bytes.
+    Begin { partial: PathBuf, max_inflated: u64 },
     /// Apply a layer to it.
     Apply {
         /// Where its blob may be: it is moved from the first path to the second.
@@ -87,25 +87,25 @@ fn serve(socket: &UnixStream) -> Result<(), Error> {
     let mut unfinished = None;
     let served = orders::follow_all(socket, |order| follow(order, &mut unfinished));
     // Half a root filesystem is of no use. If this fails, the next pull of the image begins with it.
-    if let Some(partial) = unfinished {
+    if let Some((partial, _)) = unfinished {
         let _ = layer::remove(&partial);
     }
     served
 }
 
-/// Follows one order. `unfinished` is the directory that was begun, until it has its name.
-fn follow(order: Order, unfinished: &mut Option<PathBuf>) -> Result<Report, Error> {
-    if let Order::Begin { partial } = &order {
-        *unfinished = Some(partial.clone());
+/// Follows one order. `unfinished` is what has begun, until it is finished.
+fn follow(order: Order, unfinished: &mut Option<(PathBuf, u64)>) -> Result<Report, Error> {
+    if let Order::Begin { partial, max_inflated } = &order {
+        *unfinished = Some((partial.clone(), *max_inflated));
     }
-    let partial = unfinished.as_ref().expect("the engine begins with Begin");
+    let (partial, most) = unfinished.as_ref().expect("the engine begins with Begin");
     match order {
         Order::Begin { .. } => begin(partial)?,
         Order::Apply { blob: [first, second], diff_id } => {
             let blob = File::open(first).or_else(|_| File::open(&second));
             let blob = blob.explain(format_args!("open {second:?}"))?;
-            let options = Options { owners: owners(), max_inflated: free_space(partial)? };
-            let applied = layer::apply(blob, &Root::open(partial)?, &diff_id, &options);
+            let root = Root::open(partial)?;
+            let applied = layer::apply(blob, &root, &diff_id, owners(), *most);
             return applied.map_err(|error| error.name_full(partial));
         }
         Order::Finish { rootfs } => {
@@ -136,10 +136,4 @@ fn owners() -> Owners {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let is_single = map.lines().count() == 1 && map.trim_end().ends_with(" 1");
     if is_single { Owners::Caller } else { Owners::Numeric }
-}
-
-/// Bytes that the file system has left for us: no layer can be larger.
-fn free_space(partial: &Path) -> Result<u64, Error> {
-    let found = statvfs(partial).explain(format_args!("statfs {partial:?}"))?;
-    Ok(found.blocks_available() as u64 * found.fragment_size() as u64)
 }

@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_dumpable;
 use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid};
 use reference::Digest;
-use step7::layer::{self, Options, Owners, Root};
+use step7::layer::{self, Owners, Root};
 
 use outside::Outside;
 
@@ -63,10 +63,9 @@ fn apply(layers: &[Vec<u8>]) {
     let scratch = Scratch::new();
     let root = Root::open(&scratch.root()).expect("it was made");
     for layer in layers {
-        let options = Options { owners: Owners::Caller, max_inflated: MAX_INFLATED };
         // What a packed one inflates to nobody knows, so its digest is wrong.
         let digest = Digest::of(layer);
-        let result = layer::apply(&layer[..], &root, &digest, &options);
+        let result = layer::apply(&layer[..], &root, &digest, Owners::Caller, MAX_INFLATED);
         scratch.outside.check(&scratch.path);
         match result {
             Ok(report) => {

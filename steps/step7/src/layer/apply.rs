@@ -17,6 +17,7 @@ use shared::{Error, Explain};
 
 use super::directory::Directory;
 use super::memory::Memory;
+use super::metadata::is_not_ours;
 use super::root::{self, Root};
 use super::whiteout::{self, Meaning};
 use super::{Owners, Report, metadata, prune};
@@ -106,7 +107,7 @@ impl<'a> Applier<'a> {
     fn change_root(&mut self, entry: &Entry) -> Result<(), Error> {
         let itself = OsStr::new(".");
         self.leave()?;
-        metadata::clear_attributes(self.root.as_fd(), itself)
+        tree::clear_attributes(self.root.as_fd(), itself, is_not_ours)
             .explain("change the root directory")?;
         metadata::set(self.root.as_fd(), itself, entry, self.owners, &mut self.report)
     }
@@ -153,7 +154,7 @@ impl<'a> Applier<'a> {
             self.memory.made(stat.st_ino);
         } else {
             self.memory.shares(stat.st_ino);
-            metadata::clear_attributes(directory.as_fd(), name).explain(what())?;
+            tree::clear_attributes(directory.as_fd(), name, is_not_ours).explain(what())?;
         }
         metadata::set(directory.as_fd(), name, entry, self.owners, &mut self.report)
     }

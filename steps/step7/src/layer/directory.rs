@@ -11,9 +11,6 @@ use nix::sys::stat::{FileStat, Mode, fstat};
 use super::memory::Memory;
 use super::root::Root;
 
-/// The mode of a directory that no entry describes, only names below it.
-pub const IMPLIED: Mode = Mode::from_bits_truncate(0o755);
-
 /// An open directory below the root.
 #[derive(Debug)]
 pub struct Directory {
@@ -34,8 +31,10 @@ impl Directory {
     pub fn enter_or_make(root: &Root, path: &OsStr, memory: &mut Memory) -> nix::Result<Directory> {
         let directory = match Directory::enter(root, path) {
             Err(Errno::ENOENT) => {
+                // The mode of a directory that no entry describes, only names below it.
+                let mode = Mode::from_bits_truncate(0o755);
                 let resolve = |path: &Path| root.resolve(path.as_os_str(), OFlag::O_RDONLY);
-                tree::make_way(&resolve, Path::new(path), IMPLIED, &mut |above, made| {
+                tree::make_way(&resolve, Path::new(path), mode, &mut |above, made| {
                     memory.made(made);
                     remember(root, above, memory)
                 })?;

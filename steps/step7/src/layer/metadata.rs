@@ -1,7 +1,6 @@
 //! Owners, modes, times and extended attributes.
 
 use std::ffi::OsStr;
-use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -55,11 +54,7 @@ pub fn set(
         .explain(format_args!("set the time of {:?}", entry.name))
 }
 
-/// Takes away a directory's attributes, before it gets a later layer's.
-pub fn clear_attributes(dir: BorrowedFd, name: &OsStr) -> io::Result<()> {
-    tree::clear_attributes(dir, name, is_not_ours)
-}
-
-fn is_not_ours(key: &OsStr) -> bool {
+/// Whether an attribute is one that no layer may set or take away.
+pub fn is_not_ours(key: &OsStr) -> bool {
     NOT_OURS.iter().any(|prefix| key.as_bytes().starts_with(prefix))
 }

@@ -37,14 +37,6 @@ pub enum Owners {
     Caller,
 }
 
-/// How to apply a layer.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    pub owners: Owners,
-    /// Bytes: a layer that inflates to more is refused.
-    pub max_inflated: u64,
-}
-
 /// What became of a layer; and what was lost because the caller may not make it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -77,7 +69,8 @@ pub fn remove(root: &Path) -> Result<(), Error> {
     prune::remove(parent.as_fd(), name).explain(format_args!("remove {root:?}"))
 }
 
-/// Applies a layer to the root filesystem that the layers below it have made.
+/// Applies a layer to the root filesystem that the layers below it have made. One that inflates to more
+/// than `max_inflated` bytes is refused.
 ///
 /// `blob` is read to its end, so the digest that a [`Hashing`] took of it is the whole blob's. That
 /// the inflated bytes have the digest `diff_id` is known at the end only: after an error the root
@@ -86,14 +79,14 @@ pub fn apply(
     blob: impl Read + Send,
     root: &Root,
     diff_id: &Digest,
-    options: &Options,
+    owners: Owners,
+    max_inflated: u64,
 ) -> Result<Report, Error> {
     thread::scope(|scope| {
-        let inflated = Ahead::start(scope, move || {
-            Ok(Bounded::new(inflate::reader(blob)?, options.max_inflated))
-        })?;
+        let inflated =
+            Ahead::start(scope, move || Ok(Bounded::new(inflate::reader(blob)?, max_inflated)))?;
         let mut archive = Archive::new(BufReader::with_capacity(AT_ONCE, Hashing::new(inflated)));
-        let mut applier = Applier::new(root, options.owners);
+        let mut applier = Applier::new(root, owners);
         while let Some(entry) = archive.next_entry()? {
             applier.apply(&entry, &mut archive)?;
         }

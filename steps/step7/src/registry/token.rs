@@ -121,8 +121,8 @@ impl Authority {
             }
             _ => return Err(Failure::other(refusal(&mut response))),
         }
-        let wrong =
-            |cause: String| Failure::other(format!("{} gives no token: {cause}", response.host));
+        let host = response.host;
+        let wrong = |cause| Failure::other(format!("{host} gives no token: {cause}"));
         let bytes = response.body.read_all(LIMIT).map_err(|end| wrong(end.cause()))?;
         let token: Token =
             serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;

@@ -42,10 +42,9 @@ fn a_blob_is_read_to_its_end() {
     let mut blob = Cursor::new(&archive);
     let scratch = Scratch::new();
     let root = step7::layer::Root::open(&scratch.path("")).unwrap();
-    let options =
-        step7::layer::Options { owners: step7::layer::Owners::Caller, max_inflated: 1 << 20 };
+    let owners = step7::layer::Owners::Caller;
     let diff_id = Digest::of(&archive);
-    step7::layer::apply(&mut blob, &root, &diff_id, &options).unwrap();
+    step7::layer::apply(&mut blob, &root, &diff_id, owners, 1 << 20).unwrap();
     assert_eq!(blob.position(), archive.len() as u64);
     assert_eq!(scratch.names(""), ["f"]);
 }

@@ -10,7 +10,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 use reference::Digest;
 use shared::Error;
-use step7::layer::{self, Options, Owners, Report, Root};
+use step7::layer::{self, Owners, Report, Root};
 use tar::Header;
 
 /// Whether this is the machine's root, and not that of a namespace.
@@ -203,8 +203,7 @@ impl Scratch {
     ) -> Result<Report, Error> {
         let owners = if is_root() { Owners::Numeric } else { Owners::Caller };
         let root = Root::open(&self.path("")).unwrap();
-        let options = Options { owners, max_inflated };
-        let result = layer::apply(blob, &root, diff_id, &options);
+        let result = layer::apply(blob, &root, diff_id, owners, max_inflated);
         self.check_outside();
         result
     }
