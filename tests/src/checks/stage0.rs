@@ -486,14 +486,20 @@ fn hang_up(engine: &Engine) -> Verdict {
 }
 
 fn foreground_comes_back(engine: &Engine) -> Verdict {
+    foreground_after(engine, "exit")
+}
+
+/// Lets a script call the engine with a shell, ends that in this way, and requires that the script has the
+/// foreground afterwards: it reads a line.
+pub fn foreground_after(engine: &Engine, end: &str) -> Verdict {
     let mut terminal = Terminal::open(engine)?;
     let line = engine.typed("sh -i");
-    // The caller is a script: unlike a shell at its prompt, it does not take the terminal back itself.
+    // Unlike a shell at its prompt, a script does not take the terminal back itself.
     terminal.enter(&format!("cd {ROOTFS}/..; sh -c '{line}; read x; echo \"<$x>\"'"))?;
     terminal.wait_for("# ")?;
     terminal.enter("PS1=in''side:")?;
     terminal.wait_for("inside:")?;
-    terminal.enter("exit")?;
+    terminal.enter(end)?;
     thread::sleep(Duration::from_millis(300));
     terminal.enter("word")?;
     terminal.wait_for("<word>").map(drop)

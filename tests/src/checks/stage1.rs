@@ -10,8 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use super::draw;
 use super::engine::{Engine, Outcome};
 use super::failure::{Failure, Verdict, equal, require};
-use super::fixture::ROOTFS;
 use super::running::{Running, eventually};
+use super::stage0::foreground_after;
 use super::terminal::Terminal;
 
 promises! { stage 1:
@@ -220,18 +220,8 @@ fn terminal_as_before(engine: &Engine) -> Verdict {
 }
 
 fn foreground_of_the_dead(engine: &Engine) -> Verdict {
-    let mut terminal = Terminal::open(engine)?;
-    let line = engine.typed("sh -i");
-    // The caller is a script: unlike a shell at its prompt, it does not take the terminal back itself.
-    terminal.enter(&format!("cd {ROOTFS}/..; sh -c '{line}; read x; echo \"<$x>\"'"))?;
-    terminal.wait_for("# ")?;
-    terminal.enter("PS1=in''side:")?;
-    terminal.wait_for("inside:")?;
     // A process 1 can't kill itself; then it ends, and has no group to give the foreground to.
-    terminal.enter("kill -KILL $$; exit")?;
-    thread::sleep(Duration::from_millis(300));
-    terminal.enter("word")?;
-    terminal.wait_for("<word>").map(drop)
+    foreground_after(engine, "kill -KILL $$; exit")
 }
 
 fn no_inherited_files(engine: &Engine) -> Verdict {
