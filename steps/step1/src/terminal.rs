@@ -35,7 +35,7 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         if self.is_ours() {
             // (A child whose exec failed comes here too, before anything has changed.)
-            // Who is not in the foreground gets SIGTTOU for this, and would stop (tcsetpgrp(3)). What
+            // A process in the background gets SIGTTOU for this, and would stop (tcsetpgrp(3)). What
             // fails here fails because the terminal is gone.
             let _ = SigSet::from(Signal::SIGTTOU).thread_block();
             let _ = tcsetpgrp(&self.stdin, getpgrp());

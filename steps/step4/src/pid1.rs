@@ -17,7 +17,7 @@ pub fn pass_on(pid1: Pid, signal: i32, by_terminal: bool) -> nix::Result<()> {
     match signal {
         libc::SIGWINCH | libc::SIGURG => Ok(()),
         libc::SIGCONT => send(pid1, libc::SIGCONT),
-        // Who uses the terminal from the background, and does not stop, tries again for ever.
+        // One that reads from the background, and is not stopped by that, tries again for ever.
         libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => send(pid1, libc::SIGSTOP),
         _ => send(pid1, libc::SIGKILL),
     }
