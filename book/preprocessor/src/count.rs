@@ -21,6 +21,9 @@ pub struct Count {
     pub parentheses: usize,
     /// Words and beginning of each paragraph that is too long.
     pub long: Vec<(usize, String)>,
+    /// Beginning of each list that has no empty line before it. Its author mostly meant a sentence, one that ends with
+    /// "says 1." and was wrapped before the number.
+    pub glued: Vec<String>,
     /// Words up to the first command that the reader types. None if the page has no command.
     pub before_a_command: Option<usize>,
 }
@@ -35,8 +38,21 @@ impl Count {
         let mut count = Count::default();
         let mut paragraph = String::new();
         let mut in_other = 0;
-        for event in new_cmark_parser(&text, &MarkdownOptions::default()) {
+        let mut in_lists = 0;
+        for (event, range) in
+            new_cmark_parser(&text, &MarkdownOptions::default()).into_offset_iter()
+        {
             match event {
+                Event::Start(Tag::List(_)) => {
+                    let before = &text[..range.start];
+                    if in_lists == 0 && !before.is_empty() && !before.ends_with("\n\n") {
+                        let words = text[range].split_whitespace().take(4);
+                        count.glued.push(words.collect::<Vec<_>>().join(" "));
+                    }
+                    in_lists += 1;
+                    count.add(&mem::take(&mut paragraph));
+                }
+                Event::End(TagEnd::List(_)) => in_lists -= 1,
                 Event::Start(tag) if is_other(&tag.to_end()) => {
                     count.add(&mem::take(&mut paragraph));
                     in_other += 1;
@@ -104,6 +120,17 @@ fn is_command(tag: &Tag) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_amid_a_paragraph_is_seen() {
+        for (markdown, expected) in [
+            ("The kernel says\n1. It asks\nfor more.\n", vec!["1. It asks for"]),
+            ("Two rules.\n\n- One.\n  - Deeper.\n- Two.\n", vec![]),
+            ("```\ntext\n- no list\n```\n", vec![]),
+        ] {
+            assert_eq!(Count::of(markdown).glued, expected, "{markdown}");
+        }
+    }
 
     /// Words, colons, semicolons, parentheses.
     fn counts(markdown: &str) -> [usize; 4] {

@@ -57,6 +57,12 @@ impl Prose {
                 let words = count.words;
                 wrong.push(format!("prose: {name} has {words} words, and a page at most {PAGE}"));
             }
+            for begin in &count.glued {
+                wrong.push(format!(
+                    "prose: {name} has a list amid a paragraph, \"{begin} …\"; put an empty line before it, or wrap \
+                     the sentence elsewhere"
+                ));
+            }
         }
         let long = self.pages.iter().flat_map(|(name, count)| {
             count.long.iter().map(move |(words, begin)| format!("{name} ({words}, \"{begin} …\")"))
