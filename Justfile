@@ -68,8 +68,7 @@ export INSTA_UPDATE := env("INSTA_UPDATE", "no")
 [group('check')]
 [no-exit-message]
 @verify *ARGS: build
-    case "${1-}" in mutants) shift && exec cargo run --quiet --bin mutants -- "$@" ;; esac
-    exec cargo run --quiet --bin verify -- "$@"
+    case "${1-}" in mutants) shift && exec cargo run --quiet --bin mutants -- "$@" ;; esac; exec cargo run --quiet --bin verify -- "$@"
 
 # Measure the steps beside other engines, all rows or some; `--short` fails if one is far off
 [group('check')]
