@@ -124,7 +124,9 @@ fn has_hung(failure: &Failure) -> bool {
 /// Whether what was tried is a line for the shell in `./just vm --program`, which has the files of the checks: but not
 /// those that one check makes for itself, nor its registry.
 fn can_be_typed(tried: &str, name: &str) -> bool {
-    let begins = tried.starts_with(&format!("{name} ")) || tried.starts_with("strace ");
+    let elsewhere = tried.strip_prefix("(cd ").and_then(|rest| rest.split_once(" && "));
+    let line = elsewhere.map_or(tried, |(_, line)| line);
+    let begins = line.starts_with(&format!("{name} ")) || line.starts_with("strace ");
     begins && !["/tmp/", "127.0.0.1", "localhost", "\n"].iter().any(|part| tried.contains(part))
 }
 
@@ -199,7 +201,9 @@ mod test {
             lines.take(2).collect::<Vec<_>>().join("\n")
         };
         let start = "  by hand   ./just vm --program /somewhere/step4\n            ";
-        assert_eq!(by_hand("step4 ps"), format!("{start}step4 ps"));
+        for tried in ["step4 ps", "(cd /tmp && step4 ps)"] {
+            assert_eq!(by_hand(tried), format!("{start}{tried}"));
+        }
         let see = format!("{start}and there \"See it\" of task 3 (TASKS.md)");
         for tried in ["all of this check", "typing \"step4 ps\\r\"", "step4 --rootfs /tmp/small x"]
         {

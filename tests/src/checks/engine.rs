@@ -313,7 +313,7 @@ pub fn wait(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStat
     Ok(None)
 }
 
-/// The command line as one would type it.
+/// The command line as one would type it in /slipway, where a shell in the VM begins.
 pub fn typed(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let name = program.rsplit('/').next().unwrap_or_default().to_string();
@@ -326,7 +326,13 @@ pub fn typed(command: &Command) -> String {
             format!(" '{}'", arg.replace('\'', r"'\''"))
         }
     };
-    command.get_args().map(quoted).fold(name, |line, arg| line + &arg)
+    let line = command.get_args().map(quoted).fold(name, |line, arg| line + &arg);
+    match command.get_current_dir() {
+        Some(directory) if directory != Path::new("/slipway") => {
+            format!("(cd {} && {line})", directory.display())
+        }
+        _ => line,
+    }
 }
 
 /// The same command, run by this user.
