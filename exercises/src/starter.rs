@@ -1,8 +1,8 @@
 //! The files that a learner begins with: step N without what its tasks ask for.
 //!
 //! An item of a task that the step before has, too, is as it was there, under its new documentation,
-//! unless it is one of `anew`. A new function keeps its documentation and its signature. Of anything
-//! else that is new a comment is left. What no task names is there already: it is plumbing, or an idea
+//! unless it is one of `anew`. A new function keeps its documentation and its signature, and in its body
+//! stands what `begin` says, or `todo!()`. Of anything else that is new a comment is left. What no task names is there already: it is plumbing, or an idea
 //! of an earlier chapter.
 
 use std::collections::BTreeMap;
@@ -55,7 +55,9 @@ pub fn starter(exercise: &Exercise, sources: &Sources) -> Result<Files> {
                 })
                 .collect::<Result<_>>()?;
             let is_anew = exercise.tasks.iter().any(|task| task.is_anew(module, name));
-            let edit = edit(file, old.filter(|_| !is_anew), name, &todo);
+            let begun = exercise.tasks.iter().find_map(|task| task.begun(module, name));
+            let old = old.filter(|_| !is_anew && begun.is_none());
+            let edit = edit(file, old, name, &todo, begun.unwrap_or("todo!()"));
             edits.push(edit.with_context(|| format!("{}: {name}", file.path.display()))?);
         }
         let text = apply(file, old, edits).with_context(|| file.path.display().to_string())?;
@@ -75,7 +77,7 @@ pub fn in_crate(path: &Path) -> &Path {
 }
 
 /// What becomes of an item.
-fn edit(file: &File, old: Option<&File>, name: &str, todo: &[String]) -> Result<Edit> {
+fn edit(file: &File, old: Option<&File>, name: &str, todo: &[String], begun: &str) -> Result<Edit> {
     let item = file.items.find(name)?;
     if let Some((old, was)) = old.and_then(|old| Some((old, old.items.find(name).ok()?))) {
         let instead = as_before(file, item, old, was, todo)?;
@@ -86,7 +88,7 @@ fn edit(file: &File, old: Option<&File>, name: &str, todo: &[String]) -> Result<
     let indent = &first[..first.len() - first.trim_start().len()];
     let mut instead: Vec<String> = todo.iter().map(|todo| format!("{indent}{todo}")).collect();
     match &item.body {
-        Some(_) => instead.push(format!("{indent}todo!()")),
+        Some(_) => instead.extend(begun.lines().map(|line| format!("{indent}{line}"))),
         None => instead.iter_mut().for_each(|todo| *todo += &format!(" (`{name}`)")),
     }
     Ok(Edit { lines, instead, is_old: false })

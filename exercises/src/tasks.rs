@@ -1,5 +1,6 @@
 //! An exercise as it is written down, in exercises/stepN.toml: its tasks, in order, with their hints.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -54,6 +55,10 @@ pub struct Task {
     /// the code around them.
     #[serde(default)]
     pub anew: Vec<String>,
+    /// What stands in the body of one of `code` until it is written, where the program has to run before
+    /// that: what the step before does instead.
+    #[serde(default)]
+    pub begin: BTreeMap<String, String>,
     /// The stage's checks that it takes to pass, by their names.
     pub checks: Vec<String>,
     /// Those of `checks` that pass from the start, because what they are about is no code of the step.
@@ -195,6 +200,11 @@ impl Task {
     /// Whether it has this item.
     pub fn has(&self, module: &str, name: &str) -> bool {
         self.code.iter().any(|item| *item == format!("{module} {name}"))
+    }
+
+    /// What stands in an item's body in the beginning, if this task says it.
+    pub fn begun(&self, module: &str, name: &str) -> Option<&str> {
+        self.begin.get(&format!("{module} {name}")).map(|text| text.trim())
     }
 
     /// Whether an item begins empty, whatever it was in the step before.

@@ -65,6 +65,7 @@ fn each_task_can_be_seen_failing_helped_with_and_read_about() {
             let is_check = |name| task.checks[1..].contains(name);
             assert!(task.given.iter().all(is_check), "{label}: {:?} is no later check", task.given);
             assert!(task.anew.iter().all(is_code), "{label}: {:?} is not all code", task.anew);
+            assert!(task.begin.keys().all(is_code), "{label}: {:?} is not all code", task.begin);
             assert!(task.hints.len() >= 3, "{label} has {} hints", task.hints.len());
             // A learner stops at "The code", and reads on when it is written.
             assert!(!task.book.is_empty(), "{label} has nothing to read");

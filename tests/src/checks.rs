@@ -47,6 +47,7 @@ mod stage5;
 mod stage6;
 mod stage7;
 mod stage8;
+mod stage9;
 
 pub use engine::{Caller, Engine};
 pub use failure::{Failure, Verdict};
@@ -87,6 +88,7 @@ const STAGES: &[&[&[Check]]] = &[
     &[stage6::CHECKS],
     &stage7::CHECKS,
     &stage8::CHECKS,
+    &stage9::CHECKS,
 ];
 
 /// All checks, in the order of the stages.

@@ -8,7 +8,10 @@ use tests::checks;
 use tests::steps;
 
 /// What stands in full in every step. Everything else is imported from the step that introduces it.
-const SPINE: [&str; 2] = ["main.rs", "container.rs"];
+const SPINE: [&str; 3] = ["main.rs", "container.rs", "child.rs"];
+
+/// The step that moves the child's part of container.rs to child.rs, as its chapter announces.
+const DIVIDES: u8 = 9;
 
 /// What a host of repositories shows to those who have not cloned.
 const SHOWN: [&str; 5] = [
@@ -23,7 +26,11 @@ fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// A file of a step, "" for child.rs where there is none yet.
 fn source(step: u8, file: &str) -> String {
+    if file == "child.rs" && step < DIVIDES {
+        return String::new();
+    }
     let path = top().join(format!("steps/step{step}/src/{file}"));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -43,6 +50,9 @@ fn the_diff_of_each_step_keeps_its_size() {
             let (old, new) = (source(step - 1, file), source(step, file));
             let added = count(&old, &new, ChangeTag::Insert);
             let removed = count(&old, &new, ChangeTag::Delete);
+            if file == "child.rs" && step < DIVIDES {
+                continue;
+            }
             assert!(added + removed <= 150, "step{step} changes too much of {file} for one idea");
             table += &format!("step{step} {file}: {added} lines added, {removed} removed\n");
         }

@@ -44,7 +44,7 @@ pub struct Options {
     #[arg(long, requires = "username")]
     pub password_stdin: bool,
 
-    /// Print the path of the root filesystem, and nothing else
+    /// Print only what a script needs
     #[arg(short, long)]
     pub quiet: bool,
 
@@ -76,20 +76,23 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 
 /// Fetches what is missing of an image, and unpacks it. An error names the image.
 pub fn pull(options: &Options) -> Result<Image, Error> {
-    let Reference { registry, repository, .. } = &options.image;
-    pull_image(options).map_err(|error| {
-        let text = error.to_string();
-        if text.contains(&format!("{registry}/{repository}")) {
-            return error;
-        }
-        Error::new(format!("cannot pull {}: {text}", options.image)).with_status(error.status())
-    })
+    pull_image(options).map_err(|error| name_image(error, &options.image))
+}
+
+/// Says in an error which image could not be pulled, if it does not yet.
+pub fn name_image(error: Error, image: &Reference) -> Error {
+    let Reference { registry, repository, .. } = image;
+    let text = error.to_string();
+    if text.contains(&format!("{registry}/{repository}")) {
+        return error;
+    }
+    Error::new(format!("cannot pull {image}: {text}")).with_status(error.status())
 }
 
 fn pull_image(options: &Options) -> Result<Image, Error> {
-    let store = Arc::new(Store::open(home::directory()?)?);
     // It is a fork of this process, so before there are threads.
     let mut unpacker = Unpacker::start()?;
+    let store = Arc::new(Store::open(home::directory()?)?);
     let progress = Arc::new(Progress::new(options.quiet));
     let heard = progress.clone();
     let (logins, patience) = (logins(options)?, Patience::default());
@@ -118,7 +121,7 @@ fn pull_image(options: &Options) -> Result<Image, Error> {
 }
 
 /// Tells what an ordinary user could not keep.
-fn tell_losses(progress: &Progress, report: &Report) {
+pub fn tell_losses(progress: &Progress, report: &Report) {
     for (count, what) in [
         (report.lost_owners, "files are yours and not their owners': there is one id only"),
         (report.lost_xattrs, "extended attributes are lost"),
@@ -131,7 +134,7 @@ fn tell_losses(progress: &Progress, report: &Report) {
 }
 
 /// Who to be: as the options say, or as `docker login` and `podman login` have left it.
-fn logins(options: &Options) -> Result<Logins, Error> {
+pub fn logins(options: &Options) -> Result<Logins, Error> {
     let given = match &options.username {
         Some(user) => Some((user.clone(), logins::read_password(io::stdin())?)),
         None => None,
@@ -141,25 +144,26 @@ fn logins(options: &Options) -> Result<Logins, Error> {
 }
 
 /// An image's documents, checked against each other.
-struct Found {
-    descriptor: Descriptor,
-    manifest: Manifest,
-    config: Config,
+pub struct Found {
+    /// Points to the manifest.
+    pub descriptor: Descriptor,
+    pub manifest: Manifest,
+    pub config: Config,
     /// All that led to it, as it came.
-    documents: Vec<Vec<u8>>,
+    pub documents: Vec<Vec<u8>>,
 }
 
 /// Where an image comes from, and where it goes. Each thread has its own.
 #[derive(Clone)]
-struct Source {
-    store: Arc<Store>,
-    registry: Arc<Registry>,
-    progress: Arc<Progress>,
+pub struct Source {
+    pub store: Arc<Store>,
+    pub registry: Arc<Registry>,
+    pub progress: Arc<Progress>,
 }
 
 impl Source {
     /// Follows a name through the indexes to a manifest for the platform, and to its config.
-    fn resolve(&self, image: &Reference, platform: &Platform) -> Result<Found, Error> {
+    pub fn resolve(&self, image: &Reference, platform: &Platform) -> Result<Found, Error> {
         let (bytes, media_type) = self.first(image)?;
         let mut documents = vec![bytes];
         let (descriptor, manifest) = match documents::parse(&documents[0], &media_type)? {
@@ -240,7 +244,7 @@ impl Source {
     }
 
     /// Fetches the layers, some at a time, and tells of each when it has arrived or failed.
-    fn fetch(&self, layers: &[Descriptor]) -> Result<Vec<Receiver<Result<(), Error>>>, Error> {
+    pub fn fetch(&self, layers: &[Descriptor]) -> Result<Vec<Receiver<Result<(), Error>>>, Error> {
         let (senders, receivers): (Vec<_>, Vec<_>) = layers.iter().map(|_| channel()).unzip();
         let all: Vec<_> = layers.iter().cloned().zip(senders).collect();
         let (all, next) = (Arc::new(all), Arc::new(AtomicUsize::new(0)));

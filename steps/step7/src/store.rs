@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use archive::AT_ONCE;
 use documents::Descriptor;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::syncfs;
 use reference::Digest;
@@ -22,26 +24,31 @@ use crate::digest::{self, Hashing};
 
 /// The annotation that gives an entry of index.json its name (OCI image specification,
 /// "Pre-Defined Annotation Keys").
-const NAME: &str = "org.opencontainers.image.ref.name";
+pub const NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Where the image layout has its blobs.
+/// The image layout's blobs, in the home.
 const BLOBS: &str = "images/blobs/sha256";
 
 /// A store of images.
 pub struct Store {
     home: PathBuf,
+    /// Locked as long as somebody uses the store. To remove things takes it alone.
+    _in_use: Flock<File>,
 }
 
 impl Store {
     /// Opens the store, made if there is none. It is the caller's alone: an image may hold
     /// set-user-ID programs of root, which nobody should find.
     pub fn open(home: PathBuf) -> Result<Store, Error> {
-        let store = Store { home };
         for name in [BLOBS, "partial", "rootfs"] {
-            let directory = store.home.join(name);
+            let directory = home.join(name);
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
             made.explain(format_args!("make the directory {directory:?}"))?;
         }
+        let what = format!("lock {home:?}");
+        let directory = File::open(&home).explain(&what)?;
+        let locked = Flock::lock(directory, FlockArg::LockShared).map_err(|(_, errno)| errno);
+        let store = Store { home, _in_use: locked.explain(&what)? };
         let layout = store.layout().join("oci-layout");
         if !layout.exists() {
             store.replace(&layout, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
@@ -49,14 +56,35 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens it for somebody who removes things. None: others use it.
+    pub fn open_alone(home: PathBuf) -> Result<Option<Store>, Error> {
+        let what = format!("lock {home:?}");
+        let directory = File::open(&home).explain(&what)?;
+        match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => Ok(Some(Store { home, _in_use: locked })),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(errno).explain(&what),
+        }
+    }
+
+    /// The directory of all that a caller has.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// The image layout's directory.
     pub fn layout(&self) -> PathBuf {
         self.home.join("images")
     }
 
+    /// Where the image layout has its blobs.
+    pub fn blobs(&self) -> PathBuf {
+        self.home.join(BLOBS)
+    }
+
     /// Where a blob is, or will be.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
-        self.home.join(BLOBS).join(digest.hex())
+        self.blobs().join(digest.hex())
     }
 
     /// Where the root filesystem of a manifest is, or will be.
@@ -185,24 +213,44 @@ impl Store {
 
     /// Gives a manifest a name, which it takes away from another.
     pub fn name(&self, name: &str, manifest: &Descriptor) -> Result<(), Error> {
-        let _ours = self.lock("index")?;
         let mut entry = serde_json::to_value(manifest).expect("it is plain data");
         entry["annotations"] = json!({ NAME: name });
-        let mut manifests = self.named()?;
-        if manifests.contains(&entry) {
+        self.change_index(|manifests| {
+            if !manifests.contains(&entry) {
+                manifests.retain(|entry| entry["annotations"][NAME] != name);
+                manifests.push(entry);
+            }
+        })
+    }
+
+    /// Changes the entries of index.json.
+    pub fn change_index(&self, change: impl FnOnce(&mut Vec<Value>)) -> Result<(), Error> {
+        let _ours = self.lock("index")?;
+        let before = self.named()?;
+        let mut manifests = before.clone();
+        change(&mut manifests);
+        if manifests == before {
             return Ok(());
         }
-        manifests.retain(|entry| entry["annotations"][NAME] != name);
-        manifests.push(entry);
         let media_type = "application/vnd.oci.image.index.v1+json";
         let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": manifests });
-        self.replace(&self.layout().join("index.json"), index.to_string().as_bytes())
+        let layout = self.layout();
+        self.replace(&layout.join("index.json"), index.to_string().as_bytes())?;
+        // The new name is in the directory, so that has to be on the disk, too.
+        let what = format!("fsync {layout:?}");
+        File::open(&layout).and_then(|directory| directory.sync_all()).explain(what)
     }
 
     /// The manifest that has this name.
     pub fn find(&self, name: &str) -> Result<Option<Descriptor>, Error> {
         let entry = self.named()?.into_iter().find(|entry| entry["annotations"][NAME] == name);
         Ok(entry.and_then(|entry| serde_json::from_value(entry).ok()))
+    }
+
+    /// The manifests that index.json has, each with its name.
+    pub fn entries(&self) -> Result<Vec<Descriptor>, Error> {
+        let entries = self.named()?.into_iter();
+        Ok(entries.filter_map(|entry| serde_json::from_value(entry).ok()).collect())
     }
 
     /// The entries of index.json.

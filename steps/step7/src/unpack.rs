@@ -47,26 +47,7 @@ pub struct Unpacker {
 impl Unpacker {
     /// Makes the process. The caller has one thread.
     pub fn start() -> Result<Unpacker, Error> {
-        let (ours, theirs) = UnixStream::pair().explain("socketpair")?;
-        let namespaces: &[CloneFlags] =
-            if geteuid().is_root() { &[] } else { &[CloneFlags::CLONE_NEWUSER] };
-        // SAFETY: this process has one thread, so the child may do whatever its parent could.
-        let cloned = unsafe { clone3(&in_new(namespaces)) }.explain("clone3 a child to unpack");
-        match cloned.map_err(userns::explain_refusal)? {
-            ForkResult::Child => {
-                drop(ours);
-                // The engine may have asked for something: then an error is the reply to it.
-                let told = serve(&theirs).or_else(|error| orders::refuse(&theirs, &error));
-                process::exit(if told.is_ok() { 0 } else { 1 })
-            }
-            ForkResult::Parent { child } => {
-                if !namespaces.is_empty() {
-                    // If this fails the engine's end of the socket closes, and the child ends.
-                    userns::map_ids(child, Userns::Auto)?;
-                }
-                Ok(Unpacker { process: Giver::new(ours, "the unpacking process") })
-            }
-        }
+        Ok(Unpacker { process: start_process(&[], serve)? })
     }
 
     /// Gives an order, and waits until the process has followed it.
@@ -77,6 +58,37 @@ impl Unpacker {
     /// Something went wrong: waits until the process has removed what it has not finished, and ended.
     pub fn abandon(&mut self) {
         self.process.hang_up();
+    }
+}
+
+/// Makes a process that does what `serve` says, with new namespaces of these kinds; as an ordinary
+/// user's it has a user namespace, too. The caller has one thread.
+pub fn start_process(
+    namespaces: &[CloneFlags],
+    serve: fn(&UnixStream) -> Result<(), Error>,
+) -> Result<Giver, Error> {
+    let (ours, theirs) = UnixStream::pair().explain("socketpair")?;
+    let mut namespaces = namespaces.to_vec();
+    let is_ordinary = !geteuid().is_root();
+    if is_ordinary {
+        namespaces.push(CloneFlags::CLONE_NEWUSER);
+    }
+    // SAFETY: this process has one thread, so the child may do whatever its parent could.
+    let cloned = unsafe { clone3(&in_new(&namespaces)) }.explain("clone3 a child to unpack");
+    match cloned.map_err(userns::explain_refusal)? {
+        ForkResult::Child => {
+            drop(ours);
+            // The engine may have asked for something: then an error is the reply to it.
+            let told = serve(&theirs).or_else(|error| orders::refuse(&theirs, &error));
+            process::exit(if told.is_ok() { 0 } else { 1 })
+        }
+        ForkResult::Parent { child } => {
+            if is_ordinary {
+                // If this fails the engine's end of the socket closes, and the child ends.
+                userns::map_ids(child, Userns::Auto)?;
+            }
+            Ok(Giver::new(ours, "the unpacking process"))
+        }
     }
 }
 
@@ -117,22 +129,27 @@ fn follow(order: Order, unfinished: &mut Option<(PathBuf, u64)>) -> Result<Repor
     Ok(Report::default())
 }
 
-/// Makes the directory, as any that no entry describes.
+/// Makes the directory, whatever there was before.
 fn begin(partial: &Path) -> Result<(), Error> {
     if partial.exists() {
         layer::remove(partial)?;
     }
+    make_directory(partial)
+}
+
+/// Makes a directory, as any that no entry describes.
+pub fn make_directory(directory: &Path) -> Result<(), Error> {
     let mode = 0o755;
-    let what = || format!("make the directory {partial:?}");
-    DirBuilder::new().mode(mode).create(partial).explain(what())?;
+    let what = || format!("make the directory {directory:?}");
+    DirBuilder::new().mode(mode).create(directory).explain(what())?;
     // The store may have the set-group-ID bit. Then all that is made in it would get a group that
     // this process has no say over, since its user namespace does not have it.
-    chown(partial, None, Some(getegid().as_raw())).explain(what())?;
-    fs::set_permissions(partial, Permissions::from_mode(mode)).explain(what())
+    chown(directory, None, Some(getegid().as_raw())).explain(what())?;
+    fs::set_permissions(directory, Permissions::from_mode(mode)).explain(what())
 }
 
 /// Whose the files can become: with one id in the map, only the caller's.
-fn owners() -> Owners {
+pub fn owners() -> Owners {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let is_single = map.lines().count() == 1 && map.trim_end().ends_with(" 1");
     if is_single { Owners::Caller } else { Owners::Numeric }

@@ -51,7 +51,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     let callers_mask = signals::block()?;
     // Its ends close with their process: so each learns what became of the other.
     let (engines_end, childs_end) = UnixStream::pair().explain("socketpair")?;
-    let mut layer = Layer::over(&image.rootfs)?;
+    let mut layer = Layer::over(vec![image.rootfs], &image.manifest.digest)?;
     let cgroup = Cgroup::make(&options.limits)?;
     let mut args = in_new(NAMESPACES);
     if let Some(cgroup) = &cgroup {

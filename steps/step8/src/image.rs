@@ -37,12 +37,12 @@ pub fn get(name: &OsStr, pull: Pull) -> Result<Image, Error> {
     if pull == Pull::Never {
         return Err(Error::new(format!("there is no {name} here (without --pull it is fetched)")));
     }
-    pull_in_child(name)?;
+    in_child(|| pull::pull(&options(name)).map(drop))?;
     stored(name)?.ok_or_else(|| Error::new(format!("{name} has gone again")))
 }
 
 /// The image of this name, if it is in the store with all that it takes to run it.
-fn stored(name: &Reference) -> Result<Option<Image>, Error> {
+pub fn stored(name: &Reference) -> Result<Option<Image>, Error> {
     let store = Store::open(home::directory()?)?;
     let Some(descriptor) = store.find(&name.to_string())? else { return Ok(None) };
     let rootfs = store.rootfs(&descriptor.digest);
@@ -59,14 +59,14 @@ fn stored(name: &Reference) -> Result<Option<Image>, Error> {
 }
 
 /// Pulls in a process of its own: that takes threads, and who makes namespaces must not have any.
-fn pull_in_child(name: &Reference) -> Result<(), Error> {
+pub fn in_child(pull: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
     let (mut message, mut tell) = io::pipe().explain("pipe")?;
     let parent = getpid();
     // SAFETY: this process has one thread, so the child may do whatever its parent could.
     match unsafe { fork() }.explain("fork a process to pull")? {
         ForkResult::Child => {
             drop(message);
-            let error = pull_and_end_with(parent, name).err();
+            let error = end_with(parent).and_then(|()| pull()).err();
             let error = error.map(|error| error.to_string()).unwrap_or_default();
             let told = tell.write_all(error.as_bytes());
             process::exit(if told.is_ok() && error.is_empty() { 0 } else { 1 })
@@ -76,24 +76,26 @@ fn pull_in_child(name: &Reference) -> Result<(), Error> {
             let mut error = String::new();
             message.read_to_string(&mut error).explain("hear from the process that pulls")?;
             let status = waitpid(child, None).explain("wait for the process that pulls")?;
-            match error.is_empty() {
-                false => Err(Error::new(error)),
-                true if status == WaitStatus::Exited(child, 0) => Ok(()),
-                true => Err(Error::new("the process that pulls has died")),
+            if !error.is_empty() {
+                Err(Error::new(error))
+            } else if status == WaitStatus::Exited(child, 0) {
+                Ok(())
+            } else {
+                Err(Error::new("the process that pulls has died"))
             }
         }
     }
 }
 
-fn pull_and_end_with(parent: Pid, name: &Reference) -> Result<(), Error> {
+fn end_with(parent: Pid) -> Result<(), Error> {
     prctl::set_pdeathsig(Signal::SIGKILL).explain("prctl PR_SET_PDEATHSIG")?;
-    if getppid() != parent {
-        return Err(Error::new("the engine has ended"));
-    }
-    let image = name.clone();
-    // Nothing but the name: the rest as if it was not said.
+    if getppid() == parent { Ok(()) } else { Err(Error::new("the engine has ended")) }
+}
+
+/// How to pull where nothing but the name is said.
+pub fn options(image: &Reference) -> pull::Options {
+    let image = image.clone();
     let (platform, username) = (None, None);
     let (plain_http, password_stdin, quiet) = (false, false, false);
-    let options = pull::Options { platform, plain_http, username, password_stdin, quiet, image };
-    pull::pull(&options).map(drop)
+    pull::Options { platform, plain_http, username, password_stdin, quiet, image }
 }

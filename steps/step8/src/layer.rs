@@ -1,9 +1,10 @@
 //! The writable layer: what a container changes lies on top of its image, and goes with it.
 
-use std::ffi::CString;
-use std::fs::{self, DirBuilder, File};
+use std::ffi::{CStr, CString};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -11,8 +12,12 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Pid, chdir, mkdtemp};
+use reference::Digest;
 use shared::{Error, Explain, home};
 use step4::rootfs::mount_new;
+
+/// The attribute of a container's directory that holds the digest of its image's manifest.
+const NOTE: &CStr = c"user.slipway";
 
 /// What can be done about a file system that is not fit.
 const CURE: &str = "set SLIPWAY_HOME to a directory on ext4, xfs or btrfs";
@@ -20,8 +25,9 @@ const CURE: &str = "set SLIPWAY_HOME to a directory on ext4, xfs or btrfs";
 /// A container's own directory. Dropped, it is gone.
 pub struct Layer {
     home: PathBuf,
-    /// The root filesystem below, which stays as it is.
-    image: PathBuf,
+    /// The image below, which stays as it is: one directory, or more that make one root filesystem
+    /// together, the topmost first.
+    image: Vec<PathBuf>,
     directory: PathBuf,
     /// Says that the container lives.
     _lock: Flock<File>,
@@ -30,8 +36,9 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Makes an empty one over an image's root filesystem.
-    pub fn over(image: &Path) -> Result<Layer, Error> {
+    /// Makes an empty one over an image's directories. It carries the digest of the image's manifest,
+    /// for those who want to know whether a container still needs it.
+    pub fn over(image: Vec<PathBuf>, manifest: &Digest) -> Result<Layer, Error> {
         let home = home::directory()?;
         let containers = home.join("containers");
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&containers);
@@ -42,12 +49,12 @@ impl Layer {
                 mkdtemp(&template).explain(format_args!("make a directory in {containers:?}"))?;
             // Before it was locked somebody may have taken it for left over.
             let Some(lock) = lock(&directory).filter(|_| directory.exists()) else { continue };
-            let layer = Layer { home, image: image.into(), directory, _lock: lock, userns: None };
+            let layer = Layer { home, image, directory, _lock: lock, userns: None };
             for name in ["upper", "work"] {
                 let path = layer.directory.join(name);
                 fs::create_dir(&path).explain(format_args!("make the directory {path:?}"))?;
             }
-            require_attributes(&layer.directory)?;
+            note_manifest(&layer.directory, manifest)?;
             return Ok(layer);
         }
     }
@@ -63,44 +70,15 @@ impl Layer {
     pub fn mount(&self) -> Result<PathBuf, Error> {
         // The mount's / is the upper directory: so it has to look like the image's.
         let upper = self.directory.join("upper");
-        let root = fs::metadata(&self.image).explain(format_args!("stat {:?}", self.image))?;
+        let top = &self.image[0];
+        let root = fs::metadata(top).explain(format_args!("stat {top:?}"))?;
         chown(&upper, Some(root.uid()), Some(root.gid()))
             .and_then(|()| fs::set_permissions(&upper, root.permissions()))
             .explain(format_args!("give {upper:?} the image's owner and mode"))?;
 
-        self.mount_over_image(&self.directory, "").map_err(|error| {
-            error
-                .cure(Errno::EPERM, "an ordinary user may since Linux 5.11; or use ./just vm")
-                .cure(Errno::ENODEV, "the kernel lacks it: sudo modprobe overlay")
-                .cure(Errno::EINVAL, CURE)
-        })?;
+        let work = self.directory.join("work");
+        mount_overlay(&self.image, [&upper, &work], &self.directory, "")?;
         Ok(self.directory.clone())
-    }
-
-    /// Mounts a container's directory over the image, with one more option perhaps.
-    fn mount_over_image(&self, directory: &Path, option: &str) -> Result<(), Error> {
-        // Relative paths: in the options a path must have neither commas nor colons.
-        chdir(&self.home).explain(format_args!("chdir to {:?}", self.home))?;
-        let below = |path: &Path| path.strip_prefix(&self.home).unwrap_or(path).to_owned();
-        let (image, own) = (below(&self.image), below(directory));
-        let (image, own) = (image.display(), own.display());
-        let layers = format!("lowerdir={image},upperdir={own}/upper,workdir={own}/work");
-        // userxattr: the file system's notes are attributes that an ordinary user may write.
-        // volatile: no change goes to the disk for its own sake, for it goes with the container.
-        let options = format!("userxattr,volatile,{option}{layers}");
-        mount_new("overlay", directory, MsFlags::empty(), &options)
-    }
-
-    /// Whether a container that has outlived its engine still writes to this directory.
-    ///
-    /// Only the kernel knows. With `index=on` it refuses an upper directory that another overlay has,
-    /// in whatever mount namespace (EBUSY).
-    fn is_mounted(&self, directory: &Path) -> bool {
-        match self.mount_over_image(directory, "index=on,") {
-            Err(error) => error.errno() == Some(Errno::EBUSY),
-            // The engine was killed before its child had mounted it.
-            Ok(()) => umount2(directory, MntFlags::MNT_DETACH).is_err(),
-        }
     }
 
     /// Adds to an error that there is no room where the layer is: a path in the container is not
@@ -109,29 +87,94 @@ impl Layer {
         error.name_full(&self.directory)
     }
 
-    /// Removes the layers whose engine was killed, unless their container lives on. For the child to
-    /// call: outside its user namespace nobody has the right to, for the files are all kinds of users'.
+    /// Removes what killed engines have left. For the child to call.
     pub fn remove_stale(&self) {
-        let containers = fs::read_dir(self.home.join("containers"));
-        for entry in containers.into_iter().flatten().flatten() {
-            let directory = entry.path();
-            let Some(_lock) = lock(&directory) else { continue };
-            if !self.is_mounted(&directory) {
-                // What can't be removed now is for another start.
-                let _ = step7::layer::remove(&directory);
-            }
+        remove_stale(&self.home)
+    }
+}
+
+/// Removes the layers whose engine was killed, unless their container lives on. For a process in the
+/// containers' user namespace, as the files are all kinds of users', and with mounts of its own.
+pub fn remove_stale(home: &Path) {
+    let containers = fs::read_dir(home.join("containers"));
+    for entry in containers.into_iter().flatten().flatten() {
+        let directory = entry.path();
+        let Some(_lock) = lock(&directory) else { continue };
+        if !is_mounted(home, &directory) {
+            // What can't be removed now is for another start.
+            let _ = step7::layer::remove(&directory);
         }
     }
 }
 
-/// Fails unless the directory's file system has attributes for everybody. Without them an overlay
-/// can be mounted, and then some changes in it fail.
-fn require_attributes(directory: &Path) -> Result<(), Error> {
-    let path = CString::new(directory.as_os_str().as_bytes()).expect("a path has no NUL");
-    // SAFETY: strings that end with NUL, and no bytes at all; all outlive the call.
-    let result = unsafe {
-        libc::setxattr(path.as_ptr(), c"user.slipway".as_ptr(), c"".as_ptr().cast(), 0, 0)
+/// Whether a container that has outlived its engine still writes to this directory.
+///
+/// Only the kernel knows. With `index=on` it refuses an upper directory that another overlay has, in
+/// whatever mount namespace (EBUSY).
+fn is_mounted(home: &Path, directory: &Path) -> bool {
+    let [upper, work] = ["upper", "work"].map(|name| directory.join(name));
+    // Any directory will do for the one below.
+    let below = [home.join("partial")];
+    match mount_overlay(&below, [&upper, &work], directory, "index=on,") {
+        Err(error) => error.errno() == Some(Errno::EBUSY),
+        // The engine was killed before its child had mounted it.
+        Ok(()) => umount2(directory, MntFlags::MNT_DETACH).is_err(),
+    }
+}
+
+/// The digest of the image's manifest that a container's directory carries, if it has one.
+pub fn manifest_of(directory: &Path) -> Option<Digest> {
+    let path = CString::new(directory.as_os_str().as_bytes()).ok()?;
+    let mut text = [0; 128];
+    let (bytes, size) = (text.as_mut_ptr().cast(), text.len());
+    // SAFETY: two strings that end with NUL, and room for `size` bytes; all outlive the call.
+    let count = unsafe { libc::getxattr(path.as_ptr(), NOTE.as_ptr(), bytes, size) };
+    let text = text.get(..usize::try_from(count).ok()?)?;
+    Digest::try_from(String::from_utf8_lossy(text).into_owned()).ok()
+}
+
+/// Mounts directories as one: those below, the topmost first, and `upper`, which takes the changes.
+/// `work` is the kernel's own, and empty.
+pub fn mount_overlay(
+    below: &[PathBuf],
+    [upper, work]: [&Path; 2],
+    target: &Path,
+    option: &str,
+) -> Result<(), Error> {
+    let open = |path: &Path| {
+        let mut how = OpenOptions::new();
+        let opened = how.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(path);
+        opened.explain(format_args!("open the directory {path:?}"))
     };
+    let below = below.iter().map(|path| open(path)).collect::<Result<Vec<File>, Error>>()?;
+    let (upper, work) = (open(upper)?, open(work)?);
+    // In the options a path must have neither commas nor colons, and all of them must fit in a page.
+    // Numbers do, and here they are the names of our open directories.
+    chdir("/proc/self/fd").explain("chdir to /proc/self/fd")?;
+    let numbers: Vec<String> = below.iter().map(|dir| dir.as_raw_fd().to_string()).collect();
+    let lower = numbers.join(":");
+    let (upper, work) = (upper.as_raw_fd(), work.as_raw_fd());
+    // userxattr: the file system's notes are attributes that an ordinary user may write.
+    // volatile: no change goes to the disk for its own sake, for it goes with the container.
+    let options =
+        format!("userxattr,volatile,{option}lowerdir={lower},upperdir={upper},workdir={work}");
+    mount_new("overlay", target, MsFlags::empty(), &options).map_err(|error| {
+        error
+            .cure(Errno::EPERM, "an ordinary user may since Linux 5.11; or use ./just vm")
+            .cure(Errno::ENODEV, "the kernel lacks it: sudo modprobe overlay")
+            .cure(Errno::EINVAL, CURE)
+    })
+}
+
+/// Writes down whose container this is. The note is an attribute, which costs no file; and a file
+/// system without attributes is found out here. On it an overlay can be mounted, and then some
+/// changes in it fail.
+fn note_manifest(directory: &Path, manifest: &Digest) -> Result<(), Error> {
+    let path = CString::new(directory.as_os_str().as_bytes()).expect("a path has no NUL");
+    let manifest = manifest.to_string();
+    let (bytes, size) = (manifest.as_ptr().cast(), manifest.len());
+    // SAFETY: two strings that end with NUL, and `size` bytes; all outlive the call.
+    let result = unsafe { libc::setxattr(path.as_ptr(), NOTE.as_ptr(), bytes, size, 0) };
     Errno::result(result)
         .explain(format_args!("setxattr on {directory:?}, which an overlay needs"))
         .map_err(|error| error.cure(Errno::EOPNOTSUPP, CURE))

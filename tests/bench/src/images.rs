@@ -23,6 +23,7 @@ pub struct Images {
 }
 
 /// A layer: its descriptor, and the digest of its inflated bytes.
+#[derive(Clone)]
 pub struct Layer {
     descriptor: Value,
     diff_id: String,

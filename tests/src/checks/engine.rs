@@ -15,6 +15,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::failure::{Failure, Verdict, equal, require};
+use super::images::merged;
 use super::samples;
 use super::waiting::Wait;
 pub use super::waiting::{patience, set_patience};
@@ -165,6 +166,29 @@ impl Engine {
     /// The engine with `run`, for an image other than the usual one.
     pub fn image(&self, options: &[&str], image: &str, args: &[&str]) -> Command {
         self.subcommand([&["run"], options, &[image], args].concat())
+    }
+
+    /// Whether images share layers, so that no image has a root filesystem of its own.
+    pub fn shares_layers(&self) -> bool {
+        self.step >= steps::since("images")
+    }
+
+    /// The root filesystem that a quiet pull into this store has made. The path is all that is
+    /// printed; or where images share layers, the manifest's digest.
+    pub fn rootfs(&self, outcome: &Outcome, store: &Path) -> Result<PathBuf, Failure> {
+        let printed = outcome.ends_with(0)?.stdout.strip_suffix('\n').unwrap_or_default();
+        if self.shares_layers() {
+            let is_digest = printed.starts_with("sha256:") && printed.len() == 71;
+            let expected = "the digest of a manifest on standard output";
+            require(is_digest, &outcome.tried, expected, printed)?;
+            return Ok(merged::merged(store, printed)?);
+        }
+        let path = PathBuf::from(printed);
+        if path.is_absolute() && path.is_dir() {
+            Ok(path)
+        } else {
+            Err(outcome.failure("the path of a root filesystem on standard output"))
+        }
     }
 
     /// Lets an engine that runs images pull the usual one, if it has not yet: so no run takes the time for

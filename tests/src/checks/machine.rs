@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, gethostname, sethostname};
 
 use super::failure::{Verdict, require};
+use super::images::merged;
 use super::running::eventually;
 
 /// Processes of the checks' own that stay from one check to the next.
@@ -36,8 +37,9 @@ impl Machine {
     /// Looks at the machine as it is now.
     pub fn now() -> Machine {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        // Their ids and their parents' come and go; the rest of a line names a mount.
-        let mounts = mounts.lines().map(|line| {
+        // Their ids and their parents' come and go; the rest of a line names a mount. Images that the
+        // checks look at are theirs.
+        let mounts = mounts.lines().filter(|line| !line.contains(merged::EXTENSION)).map(|line| {
             let fields: Vec<&str> = line.split(' ').skip(2).collect();
             format!("mount {}", fields.join(" "))
         });

@@ -230,7 +230,7 @@ fn try_one(
     shelf.close();
     let outcome = &run.outcome;
     let rootfs = match fate {
-        Fate::LikeUmoci | Fate::Applied(_) => Some(Home::rootfs(outcome)?),
+        Fate::LikeUmoci | Fate::Applied(_) => Some(home.rootfs(outcome)?),
         Fate::Refused(words) => {
             outcome.ends_with(125)?.prints("")?.complains_of(&[words])?;
             None

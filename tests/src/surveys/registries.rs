@@ -186,7 +186,7 @@ fn try_one(case: &Case, engine: &Engine) -> Verdict {
             require(right, &outcome.tried, expected, &outcome.stderr)?;
             equal("pull", "root filesystems", Vec::new(), home.entries("rootfs")?)?;
         }
-        None => drop(Home::rootfs(outcome)?),
+        None => drop(home.rootfs(outcome)?),
     }
     is_sound(&home)?;
     (registry.then)()

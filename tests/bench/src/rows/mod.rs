@@ -2,6 +2,7 @@
 
 mod limits;
 mod pull;
+mod shared;
 mod start;
 mod workshop;
 
@@ -181,6 +182,52 @@ pub const ALL: &[Row] = &[
         is_slow: false,
         bars: MANY_SMALL,
         contenders: pull::layers,
+    },
+    Row {
+        name: "start-9",
+        work: "start `true` in an image of shared layers, as root: step 9",
+        needs_root: true,
+        rounds: 501,
+        short_rounds: 21,
+        is_slow: false,
+        bars: &[
+            Ratio { ours: "step 9", theirs: "step 8", at_most: 1.0 },
+            Ratio { ours: "step 9", theirs: "bubblewrap", at_most: 1.0 },
+        ],
+        contenders: shared::start,
+    },
+    Row {
+        name: "ten-on-one-base",
+        work: "pull ten images that share a base of 300 MB: step 9",
+        needs_root: true,
+        rounds: 3,
+        short_rounds: 0,
+        is_slow: false,
+        bars: &[
+            Ratio { ours: "step 9", theirs: "podman", at_most: 1.0 },
+            Ratio { ours: "step 9", theirs: "step 7", at_most: 0.5 },
+        ],
+        contenders: shared::ten,
+    },
+    Row {
+        name: "layer-by-layer",
+        work: "pull three layers with 50,000 files: step 9",
+        needs_root: true,
+        rounds: 3,
+        short_rounds: 0,
+        is_slow: false,
+        bars: &[Ratio { ours: "step 9", theirs: "step 7", at_most: 1.1 }],
+        contenders: shared::three_layers,
+    },
+    Row {
+        name: "remove",
+        work: "remove an image of 50,000 files: step 9",
+        needs_root: true,
+        rounds: 3,
+        short_rounds: 0,
+        is_slow: false,
+        bars: &[Ratio { ours: "step 9", theirs: "podman", at_most: 1.0 }],
+        contenders: shared::remove,
     },
     Row {
         name: "just-step",

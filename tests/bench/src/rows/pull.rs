@@ -173,7 +173,7 @@ pub fn layers(bench: &Bench) -> Result<Vec<Contender>, String> {
 }
 
 /// Makes an image of the layers.
-fn offer(
+pub fn offer(
     images: &Images,
     name: &str,
     layers: impl Iterator<Item = io::Result<Layer>>,
@@ -187,7 +187,7 @@ fn offer(
 }
 
 /// Somebody who works in a folder that is empty each time.
-fn afresh(
+pub fn afresh(
     bench: &Bench,
     name: &'static str,
     command: impl Fn(&Path) -> Command + 'static,
@@ -203,7 +203,7 @@ fn afresh(
     })
 }
 
-fn empty(out: &PathBuf) -> Result<(), String> {
+pub fn empty(out: &PathBuf) -> Result<(), String> {
     // podman leaves a mount.
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(4));

@@ -48,7 +48,7 @@ pub fn step8(bench: &Bench) -> Result<Vec<Contender>, String> {
     let rootfs = bench.rootfs();
     let bundle = bundle(bench)?;
     let home = bench.path("home");
-    let image = pull(bench, &home, |command| command)?;
+    let image = pull(bench, "step8", &home, |command| command)?;
     let log = bench.path("log");
     let mut floor = bench.program("floor");
     floor.arg("--user").arg(&rootfs).arg("/bin/true");
@@ -74,7 +74,7 @@ pub fn step8(bench: &Bench) -> Result<Vec<Contender>, String> {
 pub fn ordinary(bench: &Bench) -> Result<Vec<Contender>, String> {
     let rootfs = bench.rootfs();
     let home = bench.folder_of_ordinary("home-ordinary")?;
-    let image = pull(bench, &home, |command| bench.as_ordinary(command))?;
+    let image = pull(bench, "step8", &home, |command| bench.as_ordinary(command))?;
     let log = bench.path("log");
     let mut floor = bench.program("floor");
     floor.arg("--user").arg(&rootfs).arg("/bin/true");
@@ -94,7 +94,7 @@ pub fn ordinary(bench: &Bench) -> Result<Vec<Contender>, String> {
 /// A hundred at once, each for itself.
 pub fn hundred(bench: &Bench) -> Result<Vec<Contender>, String> {
     let home = bench.path("home");
-    let image = pull(bench, &home, |command| command)?;
+    let image = pull(bench, "step8", &home, |command| command)?;
     let rootfs = bench.rootfs();
     let bundle = bundle(bench)?;
     let log = bench.path("log");
@@ -120,7 +120,7 @@ pub fn hundred(bench: &Bench) -> Result<Vec<Contender>, String> {
     ]))
 }
 
-fn once(name: &'static str, mut command: Command, log: &Path) -> Contender {
+pub fn once(name: &'static str, mut command: Command, log: &Path) -> Contender {
     let log = log.to_owned();
     Contender::new(name, move || run(&mut command, &log, false))
 }
@@ -147,7 +147,7 @@ fn container(program: &str, bundle: &Path) -> Command {
 }
 
 /// Namespaces as asked for, and what every container has: /proc and a small /dev.
-fn bubblewrap(rootfs: &Path, namespaces: &[&str]) -> Command {
+pub fn bubblewrap(rootfs: &Path, namespaces: &[&str]) -> Command {
     let mut command = Command::new("bwrap");
     command.args(namespaces).arg("--bind").arg(rootfs);
     command.args(["/", "--proc", "/proc", "--dev", "/dev", "/bin/true"]);
@@ -162,13 +162,14 @@ fn stored(bench: &Bench, home: &Path, image: &str) -> Command {
 }
 
 /// Pulls the image of the root filesystem, unless it is in that store.
-fn pull(
+pub fn pull(
     bench: &Bench,
+    step: &str,
     home: &Path,
     caller: impl Fn(&mut Command) -> &mut Command,
 ) -> Result<String, String> {
     let image = bench.name("busybox")?;
-    let mut command = bench.program("step8");
+    let mut command = bench.program(step);
     command.env("SLIPWAY_HOME", home).args(["pull", "--quiet", &image]);
     run(caller(&mut command), &bench.path("log"), false)?;
     Ok(image)

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::super::engine::{Caller, Engine, Outcome};
 use super::super::failure::{Failure, Verdict, equal, require};
 use super::image::digest;
+use super::merged;
 use super::tree::Tree;
 
 /// Where the checks of images work: on a file system like those of real machines.
@@ -37,6 +38,11 @@ impl<'a> Home<'a> {
         home.make_directory(".docker")?;
         home.give(&home.directory)?;
         Ok(home)
+    }
+
+    /// Who calls, and what.
+    pub fn engine(&self) -> &Engine {
+        self.engine
     }
 
     /// The home directory.
@@ -98,16 +104,12 @@ impl<'a> Home<'a> {
 
     /// Pulls, and gives the root filesystem, whose path is all that is printed.
     pub fn pulled(&self, args: &[&str]) -> Result<PathBuf, Failure> {
-        Home::rootfs(&Outcome::of(self.pull(args), b"")?)
+        self.rootfs(&Outcome::of(self.pull(args), b"")?)
     }
 
-    /// The root filesystem that a quiet pull has printed.
-    pub fn rootfs(outcome: &Outcome) -> Result<PathBuf, Failure> {
-        let path = outcome.ends_with(0)?.stdout.strip_suffix('\n').map(PathBuf::from);
-        match path {
-            Some(path) if path.is_absolute() && path.is_dir() => Ok(path),
-            _ => Err(outcome.failure("the path of a root filesystem on standard output")),
-        }
+    /// The root filesystem that a quiet pull has made.
+    pub fn rootfs(&self, outcome: &Outcome) -> Result<PathBuf, Failure> {
+        self.engine.rootfs(outcome, &self.store())
     }
 
     /// Requires that a pull is refused in one line with these words, and that nothing is an image
@@ -126,10 +128,10 @@ impl<'a> Home<'a> {
         require(before == after, &outcome.tried, "the images that there were before", seen)
     }
 
-    /// The root filesystems and the names that the store has.
+    /// The root filesystems or layers, and the names that the store has.
     pub fn images(&self) -> io::Result<(Vec<String>, String)> {
         let index = fs::read_to_string(self.layout().join("index.json")).unwrap_or_default();
-        Ok((self.entries("rootfs")?, index))
+        Ok(([self.entries("rootfs")?, self.entries("layers")?].concat(), index))
     }
 
     /// The names of the blobs in the store.
@@ -186,6 +188,7 @@ impl<'a> Home<'a> {
 
 impl Drop for Home<'_> {
     fn drop(&mut self) {
+        merged::unmount(&self.store());
         let _ = fs::remove_dir_all(&self.directory);
     }
 }

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod home;
 pub mod image;
+pub mod merged;
 pub mod registry;
 pub mod shelf;
 pub mod tokens;

@@ -88,6 +88,13 @@ impl Tree {
         tree
     }
 
+    /// Forgets which files are one.
+    pub fn forget_links(&mut self) {
+        for entry in self.0.values_mut() {
+            entry.names = (PathBuf::new(), 1);
+        }
+    }
+
     /// The first few differences, or "" if there are none.
     ///
     /// A directory that was last changed by who made the tree has a time that says nothing; so has the

@@ -45,7 +45,7 @@ fn with_auth(home: &Home, registry: &str, password: &str) -> Verdict {
 /// Requires that an image arrives and has this text.
 fn arrives(home: &Home, command: Command, stdin: &[u8], text: &str) -> Verdict {
     let outcome = Outcome::of(command, stdin)?;
-    let seen = fs::read_to_string(Home::rootfs(&outcome)?.join("text"))?;
+    let seen = fs::read_to_string(home.rootfs(&outcome)?.join("text"))?;
     equal(&outcome.tried, "what the image says", text, seen.as_str())?;
     let _ = fs::remove_dir_all(home.store());
     Ok(())

@@ -29,7 +29,7 @@ promises! { stage 7:
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Three layers with everything that is seldom.
-fn odd() -> Image {
+pub fn odd() -> Image {
     let long = format!("etc/{}/{}", "long".repeat(40), "name".repeat(40));
     Image::of(&[odd_things(&long).end(), changes().end(), changes_back().end()])
 }
@@ -263,7 +263,7 @@ fn devices_are_lost(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
     let shelf = Shelf::with(&odd())?;
     let outcome = Outcome::of(home.pull(&[&shelf.name()]), b"")?;
-    let rootfs = Home::rootfs(&outcome)?;
+    let rootfs = home.rootfs(&outcome)?;
     outcome.complains_of(&["2 devices"])?;
     let there = ["null", "loop"].iter().any(|name| rootfs.join(name).exists());
     require(!there, &outcome.tried, "nothing in place of the devices", "something")
@@ -292,7 +292,7 @@ fn one_id(engine: &Engine) -> Verdict {
     let (store, program, name) = (home.store(), &engine.binary, shelf.name());
     let line = format!("env SLIPWAY_HOME={} {} pull -q {name}", store.display(), program.display());
     let outcome = on_changed_machine(engine, "mount --bind /dev/null /etc/subuid", &line)?;
-    let rootfs = Home::rootfs(&outcome)?;
+    let rootfs = home.rootfs(&outcome)?;
     let told = outcome.stderr.lines().any(|line| line.contains("one id"));
     require(told, &outcome.tried, "a line about the owners", &outcome.stderr)?;
     let differences = expected.differences(&Tree::of(&rootfs)?);

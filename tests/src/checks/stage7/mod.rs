@@ -1,7 +1,7 @@
 //! Stage 7: an image from a registry.
 
 mod access;
-mod fidelity;
+pub mod fidelity;
 mod names;
 mod outside;
 mod platforms;

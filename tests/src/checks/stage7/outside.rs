@@ -51,7 +51,7 @@ impl<'a> Outside<'a> {
         let differences = self.before.differences(&Tree::of(&self.path)?);
         require(differences.is_empty(), &outcome.tried, "nothing new outside", differences)?;
         match outcome.status.and_then(|status| status.code()) {
-            Some(0) => Home::rootfs(&outcome).map(Some),
+            Some(0) => self.home.rootfs(&outcome).map(Some),
             Some(125) => outcome.complains_of(&[]).map(|()| None),
             _ => Err(outcome.failure("exit status 0 or 125")),
         }

@@ -14,7 +14,7 @@ use super::super::images::{Archive, Home, Image, Registry, Shelf};
 use super::super::terminal::Terminal;
 
 promises! { stage 7:
-    prints by one "pull prints the manifest's digest and the root filesystem's path; a line a layer beside"
+    prints until 8 by one "pull prints the manifest's digest and the root filesystem's path; a line a layer beside"
     quiet_runs until 7 "-q prints the path alone, and `run --rootfs` runs a command in it"
     bar_on_a_terminal by one "on a terminal each layer has a bar"
     moved_tag by one "a tag that has moved is followed; what it was before stays"
@@ -80,7 +80,7 @@ fn quiet_runs(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
     let outcome = Outcome::of(home.pull(&[&busybox()?]), b"")?;
     equal(&outcome.tried, "standard error", "", outcome.stderr.as_str())?;
-    greets(engine, &home, &Home::rootfs(&outcome)?)
+    greets(engine, &home, &home.rootfs(&outcome)?)
 }
 
 /// Requires that a command runs in a root filesystem that was [`busybox`], or in the image itself
@@ -107,7 +107,8 @@ fn bar_on_a_terminal(engine: &Engine) -> Verdict {
     let mut terminal = Terminal::start(engine, &line)?;
     terminal.wait_for("layer ")?;
     terminal.wait_for("███")?;
-    terminal.wait_for("/rootfs/")?;
+    let printed = if engine.shares_layers() { "sha256:" } else { "/rootfs/" };
+    terminal.wait_for(printed)?;
     Ok(())
 }
 

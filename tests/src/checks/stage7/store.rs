@@ -60,20 +60,20 @@ fn is_layer(home: &Home, name: &str) -> bool {
 }
 
 /// Starts these pulls at once, and requires that all succeed; gives what each prints.
-fn at_once(commands: Vec<Command>) -> Result<Vec<String>, Failure> {
+fn at_once(home: &Home, commands: Vec<Command>) -> Result<Vec<String>, Failure> {
     let pulls: Vec<_> = commands
         .into_iter()
         .map(|command| thread::spawn(move || Outcome::of(command, b"")))
         .collect();
     let outcomes = pulls.into_iter().map(|pull| pull.join().expect("it does not panic"));
-    outcomes.map(|outcome| Ok(Home::rootfs(&outcome?)?.display().to_string())).collect()
+    outcomes.map(|outcome| Ok(home.rootfs(&outcome?)?.display().to_string())).collect()
 }
 
 fn four_at_once(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
     let image = small("x");
     let shelf = Shelf::with(&image)?;
-    let paths = at_once((0..4).map(|_| home.pull(&[&shelf.name()])).collect())?;
+    let paths = at_once(&home, (0..4).map(|_| home.pull(&[&shelf.name()])).collect())?;
     let same = paths.windows(2).all(|pair| pair[0] == pair[1]);
     require(same, "four pulls at once", "one root filesystem", paths.join("; "))?;
     let asked = shelf.asked(&format!("GET blobs/{}", image.layer(0)));
@@ -91,7 +91,7 @@ fn shared_layer(engine: &Engine) -> Verdict {
     // Long enough for both to ask.
     shelf.contents().delay = Duration::from_secs(1);
     let names = [shelf.name(), format!("{}:other", shelf.name())];
-    let paths = at_once(names.iter().map(|name| home.pull(&[name])).collect())?;
+    let paths = at_once(&home, names.iter().map(|name| home.pull(&[name])).collect())?;
     for (path, text) in paths.iter().zip(["a", "b"]) {
         let own = fs::read_to_string(Path::new(path).join("own"))?;
         equal("two pulls at once", "what the image says", text, own.as_str())?;

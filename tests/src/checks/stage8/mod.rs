@@ -88,7 +88,7 @@ impl Engine {
     /// Pulls an image, and gives where its root filesystem is.
     fn pulled(&self, image: &str) -> Result<PathBuf, Failure> {
         let outcome = Outcome::of(self.subcommand(["pull", "-q", image]), b"")?;
-        Ok(outcome.ends_with(0)?.stdout.trim_end().into())
+        self.rootfs(&outcome, &samples::store(self.caller))
     }
 
     /// Requires that `check` leaves the caller's store as it is. The images that it runs must be
