@@ -181,7 +181,13 @@ impl Engine {
             let is_digest = printed.starts_with("sha256:") && printed.len() == 71;
             let expected = "the digest of a manifest on standard output";
             require(is_digest, &outcome.tried, expected, printed)?;
-            return Ok(merged::merged(store, printed)?);
+            // A starter's still has all layers in one directory.
+            let unpacked = store.join("rootfs").join(&printed["sha256:".len()..]);
+            return if unpacked.is_dir() {
+                Ok(unpacked)
+            } else {
+                Ok(merged::merged(store, printed)?)
+            };
         }
         let path = PathBuf::from(printed);
         if path.is_absolute() && path.is_dir() {

@@ -71,7 +71,9 @@ fn merged_is_umocis(engine: &Engine) -> Verdict {
     let expected =
         if engine.caller == super::super::Caller::Ada { expected.for_ada() } else { expected };
     let differences = expected.differences(&alone(Tree::of(&rootfs)?));
-    require(differences.is_empty(), "pull", "the files that umoci has", differences)
+    require(differences.is_empty(), "pull", "the files that umoci has", differences)?;
+    let expected = chain_ids(&image).len();
+    equal("what is in the store", "the number of layers", expected, home.layers()?.len())
 }
 
 fn root_of_a_lower_layer(engine: &Engine) -> Verdict {
