@@ -106,11 +106,15 @@ pub fn device_of_image(attempt: &Attempt) -> Result<Ending, Failure> {
 /// Asks for the block of the disk that a file's block is in (linux/fs.h).
 const FIBMAP: libc::Ioctl = 1;
 
-/// The root filesystems that the engine may run a command in: the usual one, and its images'.
+/// The root filesystems that the engine may run a command in: the usual one, its images', and their
+/// layers.
 fn roots(engine: &Engine) -> io::Result<Vec<PathBuf>> {
     let mut roots = vec![PathBuf::from(ROOTFS)];
-    for entry in fs::read_dir(samples::store(engine.caller).join("rootfs")).into_iter().flatten() {
-        roots.push(entry?.path());
+    for (directory, root) in [("rootfs", ""), ("layers", "diff")] {
+        let images = fs::read_dir(samples::store(engine.caller).join(directory));
+        for entry in images.into_iter().flatten() {
+            roots.push(entry?.path().join(root));
+        }
     }
     Ok(roots)
 }

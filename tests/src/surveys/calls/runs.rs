@@ -35,6 +35,9 @@ pub fn of_step(step: u8) -> Result<Vec<Call>, Failure> {
     if step == steps::since("pull") {
         calls.extend(root.pull()?);
     }
+    if step == steps::since("images") {
+        calls.extend(root.prune()?);
+    }
     if step >= steps::first_for_ordinary() {
         let ada = Runs { engine: engine(step, Caller::Ada)? };
         calls.extend(ada.traced(ada.engine.line(ada.options()))?);
@@ -135,6 +138,13 @@ impl Runs {
         let mut terminal = Terminal::start(&self.engine, &[&shell[..], &words].concat())?;
         terminal.wait_for("all done")?;
         Ok(own_calls(&text(&log)?))
+    }
+
+    /// Who looks for what nothing needs, while a container runs.
+    fn prune(&self) -> Result<Vec<Call>, Failure> {
+        let running = Running::start(self.engine.command(["/bin/sh", "-c", "echo ready; read _"]))?;
+        running.says("ready")?;
+        self.traced([self.engine.binary.as_os_str(), "prune".as_ref()])
     }
 
     /// An image with a bit of everything, from a registry.
