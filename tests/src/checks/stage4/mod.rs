@@ -1,7 +1,7 @@
 //! Stage 4: processes and mounts of its own.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use super::stage0::early_moments;
 use super::terminal::Terminal;
 
 mod options;
+mod rootfs;
 mod signals;
 
 promises! { stage 4:
@@ -34,6 +35,7 @@ promises! { stage 4:
     mount_options "the container's mounts have their flags, modes and sizes"
     mounts_stay_inside "what is mounted inside does not appear on the host"
     host_mounts_unharmed "the host's mounts stay while a container runs"
+    hosts_later_mounts until 7 "what the host mounts later does not appear in the container"
     chroot_escape_fails "the way out of a chroot leads nowhere"
     old_root_is_gone "no process of the container has the host's files for its root"
     devices "/dev has the usual devices, and no disk"
@@ -46,10 +48,10 @@ promises! { stage 4:
     engine_killed_first "killed before its container can ask to end with it, the engine leaves nothing"
     signal_before_exec "a SIGTERM that comes before the command is there ends it all the same"
     ends_with_process_1 "when the command ends, so do the processes that it left behind"
-    ignored_and_held_back "a signal that the command ignores or holds back does not end it"
+    ignored_and_held_back "a signal that the command ignores, holds back or catches does not end it"
     without_hosts_proc until 4 "without a /proc on the host signals reach a command that catches them"
     default_actions "a signal that it has no plans for does what it would do to any other process"
-    ctrl_c_without_handler "Ctrl-C ends a process 1 that has no handler for it"
+    ctrl_c_without_handler "Ctrl-C and Ctrl-\\ end a process 1 that has no handler for them"
     refused_calls for Root "a system call that fails is told, and the command does not start: status 125"
     twenty_at_once "twenty containers at once do not get in each other's way"
     makes_proc until 7 "a root filesystem without /proc gets one"
@@ -58,6 +60,7 @@ promises! { stage 4:
     refuses_dev_link until 7 "a root filesystem whose /dev is a symbolic link is refused"
     device_files_are_names until 7 "a device file of the root filesystem is no device"
     keeps_mount_flags until 7 "what the root filesystem's mount forbids stays forbidden"
+    forbids_no_more until 7 "what that mount allows stays allowed, but for device files"
     mounts_below until 7 "what is mounted below the root filesystem comes along"
     host_root_is_refused until 7 "the host's own / is refused: status 125"
     debian_packages until 7 "Debian: apt lists what is installed"
@@ -150,6 +153,10 @@ fn host_mounts_unharmed(engine: &Engine) -> Verdict {
     require(before == during, &running.tried, before, during)
 }
 
+fn hosts_later_mounts(engine: &Engine) -> Verdict {
+    rootfs::hosts_later_mounts(engine)
+}
+
 fn chroot_escape_fails(engine: &Engine) -> Verdict {
     engine.run(["/bin/probe", "escape", "/fixture/where"])?.ends_with(0)?.prints(&inside())?;
     Ok(())
@@ -171,7 +178,16 @@ fn devices(engine: &Engine) -> Verdict {
         "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
         "urandom", "zero",
     ];
-    equal(&outcome.tried, "the entries of /dev", &expected[..], &names)
+    equal(&outcome.tried, "the entries of /dev", &expected[..], &names)?;
+    // By number, as a name says nothing (Linux's Documentation/admin-guide/devices.txt).
+    let device = |line: &&str| line.starts_with("char ");
+    let numbers = outcome.stdout.lines().filter(device).filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        Some(format!("{} {}", words.next()?, words.last()?.trim_start_matches("/dev/")))
+    });
+    let numbers: Vec<String> = numbers.collect();
+    let usual = ["1:7 full", "1:3 null", "1:8 random", "5:0 tty", "1:9 urandom", "1:5 zero"];
+    equal(&outcome.tried, "device numbers in /dev", &usual.map(String::from)[..], &numbers)
 }
 
 fn dev_null_swallows(engine: &Engine) -> Verdict {
@@ -282,6 +298,12 @@ fn ctrl_c_without_handler(engine: &Engine) -> Verdict {
     terminal.wait_for("pid=1\r\n")?;
     terminal.press("\x03")?;
     terminal.wait_for("ready:")?;
+    terminal.last_status_is(137)?;
+    // So does the other key that ends a program.
+    terminal.enter(&engine.typed("probe idle"))?;
+    terminal.wait_for("pid=1\r\n")?;
+    terminal.press("\x1c")?;
+    terminal.wait_for("ready:")?;
     terminal.last_status_is(137)
 }
 
@@ -336,20 +358,11 @@ fn makes_dev(engine: &Engine) -> Verdict {
 }
 
 fn refuses_proc_link(engine: &Engine) -> Verdict {
-    refuses_link(engine, "proc")
+    rootfs::refuses_link(engine, "proc")
 }
 
 fn refuses_dev_link(engine: &Engine) -> Verdict {
-    refuses_link(engine, "dev")
-}
-
-fn refuses_link(engine: &Engine, name: &str) -> Verdict {
-    with_small_rootfs(engine, |rootfs| {
-        let link = rootfs.join(name);
-        symlink("/fixture", &link)?;
-        let outcome = engine.run(["--rootfs", "/tmp/small", "/probe", "exit", "0"])?;
-        outcome.ends_with(125)?.complains_of(&[&link.to_string_lossy(), "symbolic link"])
-    })
+    rootfs::refuses_link(engine, "dev")
 }
 
 fn device_files_are_names(engine: &Engine) -> Verdict {
@@ -365,20 +378,11 @@ fn device_files_are_names(engine: &Engine) -> Verdict {
 }
 
 fn keeps_mount_flags(engine: &Engine) -> Verdict {
-    let place = Path::new("/tmp/protected");
-    fs::create_dir(place)?;
-    let nothing = None::<&str>;
-    mount(Some(ROOTFS), place, nothing, MsFlags::MS_BIND, nothing)?;
-    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
-    mount(nothing, place, nothing, flags, nothing)?;
-    let script = "grep -o ' / .* ro,nosuid,nodev,' /proc/mounts; echo > /fixture/new";
-    let outcome = engine.run(["--rootfs", "/tmp/protected", "/bin/sh", "-c", script]);
-    umount(place)?;
-    fs::remove_dir(place)?;
-    let outcome = outcome?;
-    outcome.ends_with(1)?.complains_of(&["/fixture/new", "Read-only"])?;
-    let kept = outcome.stdout.ends_with(" ro,nosuid,nodev,\n");
-    require(kept, &outcome.tried, "/ mounted with ro,nosuid,nodev", &outcome.stdout)
+    rootfs::keeps_flags(engine)
+}
+
+fn forbids_no_more(engine: &Engine) -> Verdict {
+    rootfs::forbids_no_more(engine)
 }
 
 fn mounts_below(engine: &Engine) -> Verdict {
@@ -396,8 +400,7 @@ fn mounts_below(engine: &Engine) -> Verdict {
 }
 
 fn host_root_is_refused(engine: &Engine) -> Verdict {
-    let outcome = engine.run(["--rootfs", "/", "/bin/true"])?;
-    outcome.ends_with(125)?.complains_of(&["/", "root directory"])
+    rootfs::refuses_hosts(engine)
 }
 
 /// Runs a script in the Debian root filesystem.

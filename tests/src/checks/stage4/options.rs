@@ -5,10 +5,10 @@ use crate::checks::failure::{Verdict, require};
 
 /// What must stand among the options of each, as the kernel tells them (proc_pid_mounts(5)), and what must not.
 const OPTIONS: [(&str, &str, &[&str], &[&str]); 4] = [
-    ("/proc", "proc", &["nosuid", "nodev", "noexec"], &[]),
-    ("/dev", "tmpfs", &["nosuid", "nodev", "noexec", "mode=755", "size=64k"], &[]),
-    ("/dev/pts", "devpts", &["nosuid", "noexec", "mode=620", "ptmxmode=666"], &["nodev"]),
-    ("/dev/shm", "tmpfs", &["nosuid", "nodev", "noexec", "size=65536k"], &[]),
+    ("/proc", "proc", &["rw", "nosuid", "nodev", "noexec"], &[]),
+    ("/dev", "tmpfs", &["rw", "nosuid", "nodev", "noexec", "mode=755", "size=64k"], &[]),
+    ("/dev/pts", "devpts", &["rw", "nosuid", "noexec", "mode=620", "ptmxmode=666"], &["nodev"]),
+    ("/dev/shm", "tmpfs", &["rw", "nosuid", "nodev", "noexec", "size=65536k"], &[]),
 ];
 
 pub fn are_strict(engine: &Engine) -> Verdict {

@@ -11,13 +11,28 @@ use crate::checks::engine::{Engine, patience};
 use crate::checks::failure::{Failure, Verdict, require};
 use crate::checks::running::{Running, eventually, first_child, within};
 
-/// One that is ignored, as by nohup(1), and one that is held back. The caller does it, and the command inherits it.
+/// One that is ignored, as by nohup(1), and one that is held back: the caller does it, and the command inherits it. Then
+/// those that it catches.
 pub fn has_plans(engine: &Engine) -> Verdict {
     let ignored = signalled(engine, Signal::SIGHUP, |command| {
         // SAFETY: signal is async-signal-safe.
         unsafe { command.pre_exec(|| Ok(signal(Signal::SIGHUP, SigHandler::SigIgn).map(drop)?)) };
     });
     ignored?;
+    held_back_goes_on(engine)?;
+    // All that can be caught: so the mask has more than 32 bits.
+    let mut running = Running::start(engine.command(["/bin/probe", "catch-all", "24"]))?;
+    running.says("1 0")?;
+    for (signal, name) in [(libc::SIGTERM, "SIGTERM"), (34, "34"), (64, "64")] {
+        running.signal_number(signal)?;
+        running.says(name)?;
+    }
+    running.close_stdin();
+    running.ends_with(24)
+}
+
+/// With a signal that the caller holds back.
+fn held_back_goes_on(engine: &Engine) -> Verdict {
     signalled(engine, Signal::SIGUSR1, |command| {
         let held_back: SigSet = [Signal::SIGUSR1].into_iter().collect();
         // SAFETY: sigprocmask is async-signal-safe.
@@ -70,7 +85,30 @@ pub fn acts_by_default(engine: &Engine) -> Verdict {
     }
     running.signal(Signal::SIGTERM)?;
     running.status()?;
-    running.ends_with(137)
+    running.ends_with(137)?;
+    // Of the real-time signals, two that are free.
+    let others = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1, libc::SIGALRM, 34, 64];
+    for signal in others {
+        let running = Running::start(engine.command(["/bin/probe", "idle"]))?;
+        running.says("pid=1")?;
+        running.signal_number(signal)?;
+        running.ends_with(137).map_err(|failure| Failure {
+            expected: format!("{} after signal {signal} for the engine", failure.expected),
+            ..failure
+        })?;
+    }
+    changes_its_mind(engine)
+}
+
+/// What it has plans for is looked up for each signal anew.
+fn changes_its_mind(engine: &Engine) -> Verdict {
+    let script = "echo pid=$$; sleep 1; trap 'exit 26' TERM; echo begin; read _";
+    let running = Running::start(engine.command(["/bin/sh", "-c", script]))?;
+    running.says("pid=1")?;
+    running.signal(Signal::SIGWINCH)?;
+    running.says("begin")?;
+    running.signal(Signal::SIGTERM)?;
+    running.ends_with(26)
 }
 
 /// Waits until the command is in this state (proc_pid_status(5)).
