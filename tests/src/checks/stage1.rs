@@ -1,10 +1,12 @@
 //! Stage 1: a parent that waits, passes signals on, and tells how its child ended.
 
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 
 use super::draw;
@@ -239,14 +241,27 @@ fn no_inherited_files(engine: &Engine) -> Verdict {
 
 /// Runs a command whose caller has more files open.
 fn with_more_files(mut command: Command) -> Result<Outcome, Failure> {
-    // SAFETY: dup2 is async-signal-safe, and nothing else uses these numbers in the child.
+    // SAFETY: the calls are async-signal-safe, and nothing else uses these numbers in the child.
     unsafe {
         command.pre_exec(|| {
-            for fd in [3, 7, 100] {
-                libc::dup2(1, fd);
+            allow_high_file_numbers()?;
+            for fd in [3, 7, 100, 1024, 2000] {
+                Errno::result(libc::dup2(1, fd))?;
             }
             Ok(())
         });
     }
     Outcome::of(command, b"")
+}
+
+/// Lets this process have files of numbers beyond 1023, as servers do.
+pub fn allow_high_file_numbers() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` outlives both calls.
+    unsafe {
+        Errno::result(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit))?;
+        limit.rlim_cur = limit.rlim_max;
+        Errno::result(libc::setrlimit(libc::RLIMIT_NOFILE, &limit))?;
+    }
+    Ok(())
 }

@@ -1,13 +1,15 @@
 //! What a container tries from inside: on its engine, on other containers, on the caller's keys.
 
-use std::ffi::{CString, OsString};
+use std::env;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::pause;
+use nix::unistd::{execve, pause};
 
 /// Exchanges two names of one directory without end, so that who goes through one of them sees it change on
 /// the way. Says when it has begun.
@@ -74,6 +76,22 @@ pub fn execute_with_key(word: &str, command: &[OsString]) -> nix::Result<nix::Er
         Errno::result(libc::syscall(add, kind, name, word.as_ptr(), word.len(), session))?;
     }
     Ok(crate::execute(command))
+}
+
+/// Becomes another program with an environment that no shell makes, but execve(2) takes: bytes that are no text, no name, no
+/// value.
+pub fn execute_with_odd_environment(command: &[OsString]) -> nix::Result<nix::Error> {
+    let argv: Vec<CString> = command.iter().map(|word| c_string(word.as_bytes())).collect();
+    let own = env::vars_os().map(|(name, value)| [name, value].join(OsStr::new("=")));
+    let mut environment: Vec<CString> = own.map(|text| c_string(text.as_bytes())).collect();
+    let odd: [&[u8]; 4] = [b"ODD=\xff\xfe", b"\xffODD=1", b"=ODD", b"ODD"];
+    environment.extend(odd.map(c_string));
+    let Err(errno) = execve(argv.first().ok_or(Errno::EINVAL)?, &argv, &environment);
+    Ok(errno)
+}
+
+fn c_string(bytes: &[u8]) -> CString {
+    CString::new(bytes).expect("no argument and no variable has a NUL")
 }
 
 /// Prints the files below a directory that can be opened for writing. Those of single processes are left out: they

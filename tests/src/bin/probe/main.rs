@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match text(0) {
         "args" => args[1..].iter().for_each(|arg| println!("{}", arg.as_bytes().escape_ascii())),
         "env" => environment(),
-        "fds" => (0..1024).filter(|fd| is_open(*fd)).for_each(|fd| println!("{fd}")),
+        "fds" => (0..4096).filter(|fd| is_open(*fd)).for_each(|fd| println!("{fd}")),
         "signals" => signals()?,
         "catch" => catch(&USUAL, text(1).parse()?)?,
         "catch-all" => catch(&all_signals(), text(1).parse()?)?,
@@ -41,6 +41,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "exchange" => inside::exchange(text(1), text(2))?,
         "outlive" => inside::outlive()?,
         "key" => println!("{}", inside::key()?),
+        "with-odd-environment" => {
+            return Err(inside::execute_with_odd_environment(&args[1..])?.into());
+        }
         "with-key" => return Err(inside::execute_with_key(text(1), &args[2..])?.into()),
         "writable" => inside::writable(text(1).as_ref())?,
         "spin" => spin(),

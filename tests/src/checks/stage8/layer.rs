@@ -212,11 +212,11 @@ fn names_of_all_kinds(engine: &Engine) -> Verdict {
 
 fn root_directory_of_image(engine: &Engine) -> Verdict {
     let item =
-        Item { kind: EntryType::Directory, mode: 0o711, owner: (1000, 12), ..Item::default() };
+        Item { kind: EntryType::Directory, mode: 0o3711, owner: (1000, 12), ..Item::default() };
     let layer = Archive::begin().add("./", item);
     let image = samples::offer("root-directory", Value::Null, Some(layer))?;
     let outcome = engine.run_image(&[], &image, &["/bin/stat", "-c", "%a %u:%g", "/"])?;
-    outcome.ends_with(0)?.prints("711 1000:12\n")?;
+    outcome.ends_with(0)?.prints("3711 1000:12\n")?;
     Ok(())
 }
 

@@ -14,8 +14,10 @@ use serde_json::{Value, json};
 use super::engine::{Engine, Outcome};
 use super::failure::{Failure, Verdict, require};
 use super::images::{Archive, Item};
+use super::stage1::allow_high_file_numbers;
 use super::{Caller, Check, samples};
 
+mod callers;
 mod compared;
 mod files;
 mod hostile;
@@ -26,7 +28,7 @@ mod user;
 mod words;
 
 /// The checks, by what they are about.
-pub const CHECKS: [&[Check]; 8] = [
+pub const CHECKS: [&[Check]; 9] = [
     pull::CHECKS,
     words::CHECKS,
     user::CHECKS,
@@ -34,6 +36,7 @@ pub const CHECKS: [&[Check]; 8] = [
     files::CHECKS,
     hostile::CHECKS,
     inside::CHECKS,
+    callers::CHECKS,
     compared::CHECKS,
 ];
 
@@ -124,9 +127,10 @@ fn names(directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
 /// Lets a command have the host's / open as these files.
 fn with_host_open(mut command: Command, numbers: &'static [i32]) -> io::Result<Command> {
     let root = fs::File::open("/")?;
-    // SAFETY: dup2 is async-signal-safe, and nothing else uses these numbers in the child.
+    // SAFETY: the calls are async-signal-safe, and nothing else uses these numbers in the child.
     unsafe {
         command.pre_exec(move || {
+            allow_high_file_numbers()?;
             for number in numbers {
                 Errno::result(libc::dup2(root.as_raw_fd(), *number))?;
             }

@@ -116,14 +116,18 @@ fn unfit_home(engine: &Engine) -> Verdict {
     let mut command = engine.image(&[], &bare(engine)?, &["/bin/probe", "args", "started"]);
     command.env("SLIPWAY_HOME", home);
     let outcome = Outcome::of(command, b"");
+    let left = fs::read_dir(home.join("containers")).map(Iterator::count);
     fs::remove_dir_all(home)?;
-    last_line(outcome?).ends_with(125)?.prints("")?.complains_of(&["/tmp/home", "set SLIPWAY_HOME"])
+    let outcome = last_line(outcome?);
+    outcome.ends_with(125)?.prints("")?.complains_of(&["/tmp/home", "set SLIPWAY_HOME"])?;
+    equal(&outcome.tried, "layers that are left", 0, left?)
 }
 
 fn store_for_a_group(engine: &Engine) -> Verdict {
     // The way to the store is closed to ada but for a group that is not her own.
     let team = Path::new(PLACE).join("team");
-    let store = team.join("store");
+    // In an overlay's options these would be the end of a path.
+    let store = team.join("store,of:all");
     fs::create_dir_all(&store)?;
     own(&store, engine.caller)?;
     chown(&team, Some(0), Some(4711))?;
