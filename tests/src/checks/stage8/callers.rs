@@ -2,7 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
@@ -10,10 +13,12 @@ use serde_json::json;
 
 use super::{bare, with_host_open};
 use crate::checks::engine::{Engine, Outcome, called_by, patience};
-use crate::checks::failure::{Verdict, require};
+use crate::checks::failure::{Verdict, equal, require};
+use crate::checks::fixture::own;
 use crate::checks::images::Archive;
+use crate::checks::images::home::PLACE;
 use crate::checks::machine::Machine;
-use crate::checks::running::{Running, first_child, within};
+use crate::checks::running::{Running, eventually, first_child, within};
 use crate::checks::samples;
 
 promises! { stage 8:
@@ -24,6 +29,8 @@ promises! { stage 8:
     high_file_numbers by one "a file of the caller's is not open in the container, whatever its number"
     closed_workdir "a WorkingDir that root alone may enter: another user starts there all the same"
     user_and_engine_killed_first for Root "killed while its command becomes another user, the engine leaves nothing"
+    callers_files_stay_the_callers "a file that is standard output keeps its owner: the user gets pipes only"
+    killed_while_it_pulls by one "killed while it pulls, the engine leaves no process"
     group_not_mapped for Ada "a user with a group that the container does not have: status 125, and why"
 }
 
@@ -130,4 +137,41 @@ fn user_and_engine_killed_first(engine: &Engine) -> Verdict {
     machine.is_unchanged()?;
     // The next start removes the layer.
     engine.sh_in_bare(&[], "exit 0")?.ends_with(0).map(drop)
+}
+
+fn callers_files_stay_the_callers(engine: &Engine) -> Verdict {
+    let place = Path::new(PLACE).join("output");
+    fs::write(&place, "")?;
+    own(&place, engine.caller)?;
+    let inner = engine.image(&["-u", "1000:12"], &bare(engine)?, &["/bin/probe", "args", "word"]);
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "file=$1; shift; \"$@\" > $file", "sh"]).arg(&place);
+    command.arg(inner.get_program()).args(inner.get_args());
+    let outcome = Outcome::of(called_by(engine.caller, command), b"");
+    let (text, metadata) = (fs::read_to_string(&place)?, fs::metadata(&place)?);
+    fs::remove_file(&place)?;
+    let outcome = outcome?;
+    outcome.ends_with(0)?;
+    equal(&outcome.tried, "what is in the file", "word\n", text.as_str())?;
+    let id = engine.caller.id();
+    equal(&outcome.tried, "the file's owner", [id, id], [metadata.uid(), metadata.gid()])
+}
+
+fn killed_while_it_pulls(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    // A registry that never answers.
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let image = format!("{}/test", listener.local_addr()?);
+    let mut running = Running::start(engine.image(&[], &image, &["/bin/true"]))?;
+    let mut asked = None;
+    eventually(|| {
+        asked = listener.accept().ok();
+        asked.is_some()
+    });
+    let seen = running.complaints()?;
+    require(asked.is_some(), &running.tried, "a connection to the registry", seen.trim_end())?;
+    running.signal(Signal::SIGKILL)?;
+    running.status()?;
+    machine.is_unchanged()
 }

@@ -24,7 +24,7 @@ promises! { stage 8:
     no_id_is_minus_one "-u -1, or the same as a large number, is refused: it would change nothing"
     no_capabilities "who is not root has no capabilities, and can't get any"
     users_files "a user's files are its own; root's are closed to it"
-    users_pipes "a user can open /dev/stdout and /dev/stdin where they are pipes"
+    users_pipes "a user can open /dev/stdin, /dev/stdout and /dev/stderr where they are pipes"
     umask_is_022 "the caller's umask stays outside"
     ids_not_mapped for Ada "with one id in the map another user can't be: status 125, and why"
     user_ends_with_its_engine "SIGKILL for the engine ends a command that is another user, too"
@@ -172,14 +172,14 @@ fn users_files(engine: &Engine) -> Verdict {
 }
 
 fn users_pipes(engine: &Engine) -> Verdict {
-    let script = "read word < /dev/stdin && echo $word > /dev/stdout";
+    let script = "read word < /dev/stdin && echo $word > /dev/stdout && echo $word > /dev/stderr";
     let inner = engine.image(&["-u", "1000:12"], &bare(engine)?, &["/bin/sh", "-c", script]);
-    // The caller's shell makes the pipes, so they are the caller's.
+    // The caller's shell makes the pipes, so they are the caller's: three of them.
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", "echo word | \"$@\" | cat", "sh"]);
+    command.args(["-c", "{ echo word | \"$@\" | cat; } 2>&1 | cat", "sh"]);
     command.arg(inner.get_program()).args(inner.get_args());
     command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    Outcome::of(called_by(engine.caller, command), b"")?.ends_with(0)?.prints("word\n")?;
+    Outcome::of(called_by(engine.caller, command), b"")?.ends_with(0)?.prints("word\nword\n")?;
     Ok(())
 }
 

@@ -25,7 +25,7 @@ promises! { stage 8:
     bad_env_option by one "-e without a name: status 125"
     home_of_user by one "HOME is the user's in the image's passwd, unless somebody says otherwise"
     hostname_variable by one "HOSTNAME is the container's name"
-    term_on_a_terminal by one "TERM is there on a terminal only"
+    term_on_a_terminal by one "TERM is the caller's where standard output is a terminal, and else not there"
     working_directory_of_image by one "the command starts in WorkingDir, made if it is missing"
     workdir_through_links by one "a link to nothing in WorkingDir: what it leads to is made, in the container"
     volumes_are_made by one "the directories of VOLUME are there, whatever links lead to them"
@@ -165,11 +165,16 @@ fn hostname_variable(engine: &Engine) -> Verdict {
 
 fn term_on_a_terminal(engine: &Engine) -> Verdict {
     let binary = engine.binary.to_string_lossy();
-    let line = [&*binary, "run", &bare(engine)?, "/bin/sh", "-c", "echo term=${TERM-none}."];
-    let mut terminal = Terminal::start(engine, &line)?;
-    terminal.wait_for("term=")?;
-    let seen = terminal.wait_for(".")?;
-    require(seen != "none", &line.join(" "), "TERM on a terminal", "none")?;
+    let image = bare(engine)?;
+    // On a terminal it is the caller's; where only standard input is one, there is none.
+    for (end, expected) in [("", "of-the-caller"), (" | cat", "none")] {
+        let script = "echo term=${TERM-none}.";
+        let line = format!("TERM=of-the-caller {binary} run {image} /bin/sh -c '{script}'{end}");
+        let mut terminal = Terminal::start(engine, &["/bin/sh", "-c", &line])?;
+        terminal.wait_for("term=")?;
+        let seen = terminal.wait_for(".")?;
+        equal(&line, "TERM", expected, seen.as_str())?;
+    }
     let outcome = engine.sh_in_bare(&[], "echo ${TERM-none}")?;
     outcome.ends_with(0)?.prints("none\n")?;
     Ok(())
