@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::FromRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -348,7 +349,9 @@ pub fn typed(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let name = program.rsplit('/').next().unwrap_or_default().to_string();
     let quoted = |arg: &OsStr| {
-        let arg = arg.to_string_lossy();
+        let Some(arg) = arg.to_str() else {
+            return format!(" $'{}'", arg.as_bytes().escape_ascii());
+        };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:+".contains(c);
         if !arg.is_empty() && arg.chars().all(plain) {
             format!(" {arg}")
