@@ -185,7 +185,8 @@ fn users_pipes(engine: &Engine) -> Verdict {
 
 fn umask_is_022(engine: &Engine) -> Verdict {
     let image = bare(engine)?;
-    let script = "umask; mkdir /tmp/new; stat -c %a /tmp/new /srv /etc/hostname";
+    let script =
+        "umask; mkdir /tmp/new; cd /etc; stat -c %a /tmp/new /srv hostname hosts resolv.conf";
     let mut command = engine.image(&["-w", "/srv/deep"], &image, &["/bin/sh", "-c", script]);
     // SAFETY: it is one system call.
     unsafe {
@@ -194,7 +195,7 @@ fn umask_is_022(engine: &Engine) -> Verdict {
             Ok(())
         })
     };
-    Outcome::of(command, b"")?.ends_with(0)?.prints("0022\n755\n755\n644\n")?;
+    Outcome::of(command, b"")?.ends_with(0)?.prints("0022\n755\n755\n644\n644\n644\n")?;
     Ok(())
 }
 

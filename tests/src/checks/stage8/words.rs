@@ -147,6 +147,7 @@ fn home_of_user(engine: &Engine) -> Verdict {
     let home = |options: &[&str]| engine.sh_in_bare(options, "echo $HOME");
     home(&[])?.ends_with(0)?.prints("/root\n")?;
     home(&["-u", "ada"])?.ends_with(0)?.prints("/home/ada\n")?;
+    home(&["-u", "1000:12"])?.ends_with(0)?.prints("/home/ada\n")?;
     home(&["-u", "4711"])?.ends_with(0)?.prints("/\n")?;
     home(&["-u", "ada", "-e", "HOME=/elsewhere"])?.ends_with(0)?.prints("/elsewhere\n")?;
     // An empty one is none, whoever says it.
