@@ -124,8 +124,8 @@ fn becomes(running: &Running, signal: Signal, state: &str) -> Verdict {
 /// An engine whose container is there, and held back before it becomes the command: what asks the kernel for an end with
 /// the engine is prctl(2). The engine is strace's child.
 pub fn held_back(engine: &Engine) -> Result<Running, Failure> {
-    // In microseconds.
-    let held = "--inject=prctl:delay_enter=3000000";
+    // In microseconds: a second after this function returns. The mutants end a wait when the machine has been idle for 1.5 s.
+    let held = "--inject=prctl:delay_enter=2000000:when=1";
     let mut strace = engine.strace(["-qq", "-o", "/dev/null", held]);
     strace.args(engine.line(["/bin/sleep", "304"]));
     let running = Running::start(strace)?;
