@@ -13,7 +13,7 @@ pub fn of_page(step: u8, text: &str) -> String {
         let (name, link) = (name(row), anchor(&row.under));
         format!("| [{name}](#{link}){} | {} | `{}` |\n", function(row), row.what, row.man)
     });
-    format!("| in a trace | what for | manual page |\n|---|---|---|\n{}", rows.collect::<String>())
+    table("| in a trace | what for | manual page |\n|---|---|---|\n", rows)
 }
 
 /// All chapters' tables in one, by the calls' names.
@@ -28,8 +28,7 @@ pub fn of_book(pages: &Pages) -> String {
         let link = format!("[{step}]({page}.md#{link})");
         format!("| {name}{} | {} | {link} | `{}` |\n", function(row), row.what, row.man)
     });
-    let head = "| in a trace | what for | chapter | manual page |\n|---|---|---|---|\n";
-    head.to_string() + &rows.collect::<String>()
+    table("| in a trace | what for | chapter | manual page |\n|---|---|---|---|\n", rows)
 }
 
 /// The calls that no chapter is about.
@@ -39,8 +38,12 @@ pub fn plumbing() -> String {
         let with = if row.with.is_empty() { String::new() } else { format!(" `{}`", row.with) };
         format!("| {}{with} | {} | {} |\n", names.join(", "), row.why, row.since)
     });
-    let head = "| in a trace | why | since step |\n|---|---|---|\n";
-    head.to_string() + &rows.collect::<String>()
+    table("| in a trace | why | since step |\n|---|---|---|\n", rows)
+}
+
+/// A table in Markdown, whose second column the theme keeps readable on a phone.
+fn table(head: &str, rows: impl Iterator<Item = String>) -> String {
+    format!("<div class=\"calls\">\n\n{head}{}\n</div>\n", rows.collect::<String>())
 }
 
 /// What does not agree, in all chapters.
