@@ -67,9 +67,9 @@ impl Directives {
             } else if let Some(words) = line.strip_prefix(transcript::OPEN) {
                 let shown: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
                 out += &if transcript::is_played(words) {
-                    transcript::played(&shown, &self.recording(step))?
+                    transcript::played(words, &shown, &self.recording(step))?
                 } else {
-                    transcript::block(&shown)
+                    transcript::block(words, &shown)
                 };
             } else if let Some(directive) = directive(line) {
                 let more: Vec<&str> = iter::from_fn(|| {

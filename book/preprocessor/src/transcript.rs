@@ -1,5 +1,6 @@
 //! Transcripts. The words behind `console` are for the command check (tests/src/transcripts has them) and leave the page
-//! here; one transcript a step can be played, for which its page gets the times of its recording.
+//! here, but for who types it, which the theme writes into a corner; one transcript a step can be played, for which its
+//! page gets the times of its recording.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,13 +41,15 @@ pub fn one_a_step_is_played(pages: &Pages) -> Result<()> {
     Ok(())
 }
 
-/// A transcript for the page.
-pub fn block(lines: &[&str]) -> String {
-    format!("{OPEN}\n{}\n```\n", lines.join("\n"))
+/// A transcript for the page. Its class says who types it: root or ada in the VM, or the reader in the checkout.
+pub fn block(words: &str, lines: &[&str]) -> String {
+    let who =
+        words.split_whitespace().find(|word| ["ada", "host"].contains(word)).unwrap_or("root");
+    format!("{OPEN},{who}\n{}\n```\n", lines.join("\n"))
 }
 
 /// The same with the times of its recording.
-pub fn played(lines: &[&str], recording: &Path) -> Result<String> {
+pub fn played(words: &str, lines: &[&str], recording: &Path) -> Result<String> {
     let name = recording.file_stem().unwrap_or_default().display();
     let cure = format!(
         "record it anew: rm -f book/recordings/{name}.cast; INSTA_UPDATE=always ./just verify {}",
@@ -63,7 +66,7 @@ pub fn played(lines: &[&str], recording: &Path) -> Result<String> {
             .context(cure);
     }
     let times: Vec<String> = times.iter().map(f64::to_string).collect();
-    let block = block(lines);
+    let block = block(words, lines);
     Ok(format!(
         "<figure class=\"recording\" data-times=\"{}\">\n\n{block}\n</figure>\n",
         times.join(" ")
@@ -106,13 +109,27 @@ mod tests {
     }
 
     #[test]
+    fn a_block_says_who_types_it() {
+        for (words, who) in
+            [("", "root"), (" varies=ada,1", "root"), (" play ada", "ada"), (" host", "host")]
+        {
+            assert_eq!(block(words, &["$ a"]), format!("```console,{who}\n$ a\n```\n"));
+        }
+    }
+
+    #[test]
     fn what_is_played_is_what_is_recorded() {
         let file = std::env::temp_dir().join(format!("slipway-played-{}.cast", std::process::id()));
         let text = "{\"version\": 2}\n[0.5, \"o\", \"$ a\\r\\n\"]\n[1, \"o\", \"<b>\\r\\n\"]\n";
         fs::write(&file, text).unwrap();
-        let played = |lines: &[&str]| played(lines, &file).map_err(|error| format!("{error:#}"));
+        let played = |lines: &[&str]| {
+            played(" ada play", lines, &file).map_err(|error| format!("{error:#}"))
+        };
         let html = played(&["$ a", "<b>"]).unwrap();
-        assert!(html.contains("data-times=\"0.5 1\">\n\n```console\n$ a\n<b>\n```\n"), "{html}");
+        assert!(
+            html.contains("data-times=\"0.5 1\">\n\n```console,ada\n$ a\n<b>\n```\n"),
+            "{html}"
+        );
         for lines in [&["$ a"][..], &["$ a", "b"], &["$ a", "<b>", "c"]] {
             assert!(played(lines).unwrap_err().contains("is recorded where the chapter shows"));
         }
