@@ -49,8 +49,8 @@ enum Cause {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Survived {
-    /// The first step that this is true of, and the last.
-    steps: [u8; 2],
+    /// The first step that this is true of, and the last, if not of all later ones.
+    steps: Vec<u8>,
     /// The names of the runs; all if there are none.
     #[serde(default)]
     runs: Vec<String>,
@@ -142,7 +142,8 @@ impl Known {
 
 impl Survived {
     fn is_about(&self, step: u8, run: &str, at: &Occurrence) -> bool {
-        (self.steps[0]..=self.steps[1]).contains(&step)
+        let last = self.steps.get(1).copied().unwrap_or(u8::MAX);
+        (self.steps[0]..=last).contains(&step)
             && (self.runs.is_empty() || self.runs.iter().any(|name| name == run))
             && self.call == at.call
             && at.arguments.contains(&self.with)
@@ -155,9 +156,10 @@ impl Survived {
 
     /// The entry as a line for a reader.
     pub fn tell(&self) -> String {
-        let steps = match self.steps {
+        let steps = match self.steps[..] {
             [first, last] if first == last => format!("step {first}"),
             [first, last] => format!("steps {first} to {last}"),
+            _ => format!("from step {} on", self.steps[0]),
         };
         let runs = if self.runs.is_empty() {
             String::new()
