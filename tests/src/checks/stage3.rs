@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use nix::errno::Errno;
+
 use super::engine::{Engine, Outcome};
 use super::failure::{Verdict, require};
 use super::fixture::{ROOTFS, inside, outside};
@@ -40,7 +42,7 @@ fn no_way_up(engine: &Engine) -> Verdict {
 fn working_directory_is_root(engine: &Engine) -> Verdict {
     engine.sh("pwd; cat fixture/where")?.ends_with(0)?.prints(&format!("/\n{}", inside()))?;
     // Or it does not start.
-    refusals::are_told(engine, &[("chdir,fchdir", "EPERM")])
+    refusals::are_told(engine, &[], &[("chdir,fchdir", Errno::EPERM)])
 }
 
 fn default_rootfs(engine: &Engine) -> Verdict {

@@ -131,9 +131,14 @@ struct Lines {
 fn leave_out(error: &Value, written: &BTreeMap<PathBuf, Vec<Lines>>, left: &mut BTreeSet<usize>) {
     let spans = error["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
     let found = |span: &&Value, right: bool| -> Vec<usize> {
-        let file = Path::new(span["file_name"].as_str().unwrap_or_default());
+        let file = |span: &Value| PathBuf::from(span["file_name"].as_str().unwrap_or_default());
+        // In a macro of the standard library: who has called it.
+        let mut span = *span;
+        while !written.contains_key(&file(span)) && span["expansion"].is_object() {
+            span = &span["expansion"]["span"];
+        }
         let line = span["line_start"].as_u64().unwrap_or_default() as usize;
-        let of_file = written.get(file).into_iter().flatten();
+        let of_file = written.get(&file(span)).into_iter().flatten();
         let here = of_file.filter(|it| it.lines.contains(&line) && it.right == right);
         here.flat_map(|it| it.about.clone()).collect()
     };

@@ -17,13 +17,13 @@ use crate::program::Program;
 
 /// How long a check waits for what does not come, in seconds; and with an idle machine, in milliseconds.
 const PATIENCE: u64 = 8;
-const IDLE: u64 = 1500;
+const IDLE: u64 = 3000;
 
 /// A check that fails after so long, in seconds, may have been impatient: it is made again.
 const SLOW: f64 = 1.0;
 
 /// What all checks of a mutant may take. A VM that takes longer is no good any more.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(600);
 /// And its unit tests.
 const LONGEST_TEST: Duration = Duration::from_secs(60);
 
@@ -81,43 +81,59 @@ impl<'a> Trial<'a> {
         if self.fails_unit_tests(number)? {
             return Ok(Found::ByUnitTests);
         }
-        for fresh in [false, true] {
-            if fresh {
-                self.vm = None;
-            }
-            let (report, by) = match self.attempt(number, item) {
+        // What fails for no reason in a machine of its own, too, proves nothing: the others may.
+        let (mut fresh, mut in_doubt) = (false, Vec::new());
+        loop {
+            let (report, by) = match self.attempt(number, item, &in_doubt) {
                 Ok(None) => return Ok(Found::Survived),
                 Ok(Some(failed)) => failed,
-                Err(error) if fresh => {
-                    self.vm = None;
-                    return Ok(Found::InVm(format!("the VM does not survive it: {error}")));
+                Err(error) if fresh => return self.without_vm(&error),
+                Err(_) => {
+                    (self.vm, fresh) = (None, true);
+                    continue;
                 }
-                Err(_) => continue,
             };
-            // A busy machine may be to blame.
-            if report.seconds >= SLOW && !self.fails(&report.name, by, MUTANT).unwrap_or(true) {
+            if !self.is_proof(number, &report, by) {
+                if fresh {
+                    println!("  in doubt  {}: {}", report.name, seen(&report));
+                    in_doubt.push(report.name);
+                }
+                (self.vm, fresh) = (None, true);
                 continue;
             }
-            // A mutant before this one may be to blame, or this one has made an end of the VM.
-            let step = format!("step{}", self.step);
-            let is_spoiled = number > 0 && self.fails(&report.name, by, &step).unwrap_or(true);
-            if is_spoiled {
-                self.vm = None;
-            }
-            if fresh || !is_spoiled {
-                self.last.insert(item.into(), (report.name.clone(), by));
-                let seen = report.failure.map(|failure| failure.seen).unwrap_or_default();
-                let line = seen.lines().next().unwrap_or_default();
-                let by = if by == CalledBy::Ada { " (ada)" } else { "" };
-                return Ok(Found::InVm(format!("{}{by}: {line}", report.name)));
-            }
+            self.last.insert(item.into(), (report.name.clone(), by));
+            let by = if by == CalledBy::Ada { " (ada)" } else { "" };
+            return Ok(Found::InVm(format!("{}{by}: {}", report.name, seen(&report))));
         }
-        // What fails once and then not is no proof.
-        Ok(Found::Survived)
+    }
+
+    /// Whether a check fails because of the mutant. A busy machine may be to blame, or a mutant before this one.
+    fn is_proof(&mut self, number: usize, report: &Report, by: CalledBy) -> bool {
+        if report.seconds >= SLOW && !self.fails(&report.name, by, MUTANT).unwrap_or(false) {
+            return false;
+        }
+        let step = format!("step{}", self.step);
+        number == 0 || !self.fails(&report.name, by, &step).unwrap_or(true)
+    }
+
+    /// What came of a mutant that makes an end of the VM: the step itself must not.
+    fn without_vm(&mut self, error: &anyhow::Error) -> Result<Found> {
+        self.vm = None;
+        self.start_vm()?;
+        let (plans, names) = (self.plans.clone(), self.names.clone());
+        let step = format!("step{}", self.step);
+        let failed = self.first_failure(&plans, &names, &step).context("nor the step itself")?;
+        ensure!(failed.is_none(), "{error}; and the step itself fails: {failed:?}");
+        Ok(Found::InVm(format!("the VM does not survive it: {error}")))
     }
 
     /// The first check that fails.
-    fn attempt(&mut self, number: usize, item: &str) -> Result<Option<(Report, CalledBy)>> {
+    fn attempt(
+        &mut self,
+        number: usize,
+        item: &str,
+        in_doubt: &[String],
+    ) -> Result<Option<(Report, CalledBy)>> {
         self.prepare(MUTANT, &self.program.bytes, &self.program.digits, number)?;
         let last = self.last.get(item).cloned();
         if let Some((name, _)) = &last {
@@ -125,7 +141,8 @@ impl<'a> Trial<'a> {
         }
         let mut plans = self.plans.clone();
         plans.sort_by_key(|plan| last.as_ref().is_none_or(|(_, by)| plan.called_by != *by));
-        let names = self.names.clone();
+        let mut names = self.names.clone();
+        names.retain(|name| !in_doubt.contains(name));
         self.first_failure(&plans, &names, MUTANT)
     }
 
@@ -188,6 +205,15 @@ impl<'a> Trial<'a> {
         Ok(false)
     }
 
+    /// Starts the VM, if there is none.
+    fn start_vm(&mut self) -> Result<()> {
+        if self.vm.is_none() {
+            self.vm = Some(Vm::start().map_err(|error| anyhow!("{error}"))?);
+            self.there.clear();
+        }
+        Ok(())
+    }
+
     /// Makes a program of this number in the VM; and the VM first, if there is none.
     fn prepare(
         &mut self,
@@ -196,10 +222,7 @@ impl<'a> Trial<'a> {
         digits: &Range<usize>,
         number: usize,
     ) -> Result<()> {
-        if self.vm.is_none() {
-            self.vm = Some(Vm::start().map_err(|error| anyhow!("{error}"))?);
-            self.there.clear();
-        }
+        self.start_vm()?;
         let all = format!("{FOLDER}/all-{name}");
         if self.there.insert(name.into()) {
             let input = Input::Bytes(bytes.to_vec());
@@ -224,4 +247,10 @@ impl<'a> Trial<'a> {
         let command = Command { timeout, ..command.clone() };
         vm.run(&command, &mut |_, _| Ok(())).map_err(|error| anyhow!("{error}"))
     }
+}
+
+/// The first line of what a check that has failed has seen.
+fn seen(report: &Report) -> &str {
+    let seen = report.failure.as_ref().map(|failure| failure.seen.as_str()).unwrap_or_default();
+    seen.lines().next().unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, SFlag, mknod};
@@ -19,9 +20,11 @@ use super::running::{Running, eventually};
 use super::stage0::early_moments;
 use super::terminal::Terminal;
 
-mod options;
+pub mod options;
 mod rootfs;
 mod signals;
+
+use options::no_place_for_proc;
 
 promises! { stage 4:
     is_process_1 "the command is process 1, and its parent is not to be seen"
@@ -54,6 +57,7 @@ promises! { stage 4:
     ctrl_c_without_handler "Ctrl-C and Ctrl-\\ end a process 1 that has no handler for them"
     refused_calls for Root "a system call that fails is told, and the command does not start: status 125"
     twenty_at_once "twenty containers at once do not get in each other's way"
+    no_place_for_proc until 7 "where a mount point can't be made: status 125, which, and the cure"
     makes_proc until 7 "a root filesystem without /proc gets one"
     refuses_proc_link until 7 "a root filesystem whose /proc is a symbolic link is refused"
     makes_dev until 7 "a root filesystem without /dev gets one"
@@ -129,7 +133,7 @@ fn mount_table(engine: &Engine) -> Verdict {
 }
 
 fn mount_options(engine: &Engine) -> Verdict {
-    options::are_strict(engine)
+    options::are_strict(engine, &[], &options::OF_ALL)
 }
 
 fn mounts_stay_inside(engine: &Engine) -> Verdict {
@@ -249,6 +253,7 @@ fn engine_killed_first(engine: &Engine) -> Verdict {
     let machine = Machine::now();
     let mut running = signals::held_back(engine)?;
     kill(running.inner()?, Signal::SIGKILL)?;
+    thread::sleep(signals::STILL_HELD);
     running.status()?;
     machine.is_unchanged()
 }
@@ -256,6 +261,7 @@ fn engine_killed_first(engine: &Engine) -> Verdict {
 fn signal_before_exec(engine: &Engine) -> Verdict {
     let running = signals::held_back(engine)?;
     kill(running.inner()?, Signal::SIGTERM)?;
+    thread::sleep(signals::STILL_HELD);
     running.ends_with(137)
 }
 
@@ -281,13 +287,14 @@ fn default_actions(engine: &Engine) -> Verdict {
 fn refused_calls(engine: &Engine) -> Verdict {
     refusals::are_told(
         engine,
+        &[],
         &[
-            ("mount,move_mount,fsmount,mount_setattr", "EPERM"),
-            ("pivot_root", "EPERM"),
-            ("umount2", "EPERM"),
-            ("chdir,fchdir", "EPERM"),
-            ("symlink,symlinkat", "EPERM"),
-            ("prctl", "EPERM"),
+            ("mount,move_mount,fsmount,mount_setattr", Errno::EPERM),
+            ("pivot_root", Errno::EPERM),
+            ("umount2", Errno::EPERM),
+            ("chdir,fchdir", Errno::EPERM),
+            ("symlink,symlinkat", Errno::EPERM),
+            ("prctl", Errno::EPERM),
         ],
     )
 }

@@ -121,6 +121,10 @@ fn becomes(running: &Running, signal: Signal, state: &str) -> Verdict {
     require(is_so, &running.tried, expected, format!("state {}", seen()))
 }
 
+/// For how long the container of `held_back` is held back then, at most. Everybody sleeps meanwhile, and a wait that ends
+/// when the machine is idle would be over before.
+pub const STILL_HELD: Duration = Duration::from_secs(4);
+
 /// An engine whose container is there, and held back before it becomes the command: what asks the kernel for an end with
 /// the engine is prctl(2). The engine is strace's child.
 pub fn held_back(engine: &Engine) -> Result<Running, Failure> {
