@@ -115,7 +115,7 @@ fn free(text: &str) -> String {
 
 /// A line, `NAME:FIRST:COUNT`; None for what is no such line, as newuidmap takes it.
 fn parse(line: &str) -> Option<(&str, Range)> {
-    let mut fields = line.trim().split(':');
+    let mut fields = line.split(':');
     let owner = fields.next()?;
     let (first, count) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     (count > 0).then_some((owner, Range { first, count }))

@@ -5,30 +5,45 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 
 use super::engine::{Caller, Engine, Outcome, called_by};
 use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::{ROOTFS, inside, own};
+use super::refusals;
 use super::running::Running;
-use super::terminal::Terminal;
+
+mod ranges;
+
+use ranges::{
+    killed_before_its_ids, mapping_fails, newuidmap_apart, newuidmap_elsewhere, no_new_privs,
+    no_newuidmap, no_range, range_taken_twice, ranges_of_groups, single_without_range, traced,
+    unlisted_caller,
+};
 
 promises! { stage 5:
     user_namespace "the container has a user namespace of its own"
     root_inside for Ada "the command is root inside, and its caller outside"
     id_maps "the maps: root is the caller, the rest the caller's range (root: all ids as they are)"
     ranges_of_groups for Ada "users from the ranges in /etc/subuid, groups from those in /etc/subgid"
-    single_id for Ada "--userns single: one id, setgroups denied, and chown fails"
+    single_id "--userns single: one id, setgroups denied, and chown fails"
     single_without_range for Ada "without a range in /etc/subuid one id is mapped"
     no_range for Ada "--userns range without a range names the file and how to get one"
+    unlisted_caller for Ada "a caller who is not in /etc/passwd goes by $USER, or by number"
     no_newuidmap for Ada "--userns range without newgidmap names the package"
+    newuidmap_elsewhere for Ada "newuidmap and newgidmap are found on PATH, and without one"
     traced for Ada "under strace, where newuidmap has no power, one id is mapped"
+    no_new_privs for Ada "under no_new_privs, where it has none either, the same"
     range_taken_twice for Ada "a range that somebody else has, too, is refused"
     mapping_fails for Ada "when the ids can't be mapped: one line, status 125, nothing left"
+    newuidmap_apart for Ada "newuidmap gets nothing of the command's input, nor of its Ctrl-C"
+    killed_before_its_ids for Ada "a container that is killed before it has its ids: status 137, no error"
     file_is_the_callers until 7 for Ada "a file made inside belongs to the caller outside"
     chown_inside until 7 for Ada "chown to another id gives a file to one of the caller's range"
     other_id for Ada "the engine signals a command that has become another user"
+    refused_ids until 7 "a call that fails while the ids are mapped is told: status 125"
     groups_are_left for Ada "the caller's supplementary groups are left outside"
     rootfs_for_a_group until 7 for Ada "a root filesystem that only a supplementary group of the caller's may reach"
     owners_unknown until 7 for Ada "what belongs to others is nobody's inside"
@@ -44,6 +59,7 @@ promises! { stage 5:
     no_namespaces_allowed "user.max_user_namespaces=0: status 125, and the cure"
     switched_off for Ada "kernel.unprivileged_userns_clone=0: status 125, and the cure"
     seccomp_filter "a seccomp filter, as in Docker: status 125, and the cure"
+    other_refusals "no such call, and a refusal that no setting explains: status 125, and the cure"
     apparmor for Ada "AppArmor's restriction: status 125, and the cure"
     proc_is_covered "where a part of /proc is covered: status 125, which, and the cure"
     rootfs_of_others until 7 for Ada "mount points missing in somebody else's root filesystem: the cure"
@@ -86,22 +102,11 @@ fn id_maps(engine: &Engine) -> Verdict {
     has_maps(&engine.sh(SHOW_MAPS)?, expected)
 }
 
-fn ranges_of_groups(engine: &Engine) -> Verdict {
-    let script =
-        "mount -t tmpfs none /mnt; printf 'ada:300000:1000\\nada:400000:5\\n' > /mnt/subgid
-                  mount --bind /mnt/subgid /etc/subgid";
-    let line = format!("engine /bin/sh -c '{SHOW_MAPS}'");
-    let maps = ["0 1000 1", "1 100000 65536", "0 1000 1", "1 300000 1000", "1001 400000 5"];
-    has_maps(&on_changed_machine(engine, script, &line)?, &maps)
-}
-
 fn single_id(engine: &Engine) -> Verdict {
     let script = format!("{SHOW_MAPS} /proc/self/setgroups; chown 1000 /tmp 2>&1");
     let outcome = engine.run(["--userns", "single", "/bin/sh", "-c", &script])?;
-    outcome.ends_with(1)?.prints(
-        "         0       1000          1\n         0       1000          1\ndeny\n\
-         chown: /tmp: Invalid argument\n",
-    )?;
+    let map = format!("         0 {:10}          1\n", engine.caller.id());
+    outcome.ends_with(1)?.prints(&format!("{map}{map}deny\nchown: /tmp: Invalid argument\n"))?;
     Ok(())
 }
 
@@ -117,54 +122,6 @@ pub fn on_changed_machine(engine: &Engine, script: &str, line: &str) -> Result<O
     let mut command = Command::new("/usr/bin/unshare");
     command.args(["--mount", "/bin/sh", "-ec", &format!("{script}\n{become_caller}")]);
     Outcome::of(command, b"")
-}
-
-fn single_without_range(engine: &Engine) -> Verdict {
-    let line = format!("engine /bin/sh -c '{SHOW_MAPS}'");
-    let outcome = on_changed_machine(engine, "mount --bind /dev/null /etc/subuid", &line)?;
-    has_maps(&outcome, &["0 1000 1"; 2])?;
-    // A script's standard error belongs to the command.
-    equal(&outcome.tried, "standard error", "", outcome.stderr.as_str())
-}
-
-fn no_range(engine: &Engine) -> Verdict {
-    let line = "engine --userns range /bin/echo started";
-    let outcome = on_changed_machine(engine, "mount --bind /dev/null /etc/subgid", line)?;
-    let cure = ["/etc/subgid", "ada", "sudo usermod --add-subgids"];
-    outcome.ends_with(125)?.prints("")?.complains_of(&cure)
-}
-
-fn no_newuidmap(engine: &Engine) -> Verdict {
-    let line = "engine --userns range /bin/echo started";
-    let outcome = on_changed_machine(engine, "mount --bind /dev/null /usr/bin/newgidmap", line)?;
-    outcome.ends_with(125)?.prints("")?.complains_of(&["newgidmap", "apt install uidmap"])
-}
-
-fn traced(engine: &Engine) -> Verdict {
-    let mut command = Command::new("/usr/bin/strace");
-    command.args(["-f", "-o", "/dev/null"]).args(engine.line(["/bin/sh", "-c", SHOW_MAPS]));
-    has_maps(&Outcome::of(called_by(engine.caller, command), b"")?, &["0 1000 1"; 2])?;
-    // Whoever sits at a terminal is told.
-    let line = format!("/usr/bin/strace -f -o /dev/null {}", engine.typed("/bin/echo started"));
-    let words: Vec<&str> = line.split(' ').collect();
-    let shown = Terminal::start(engine, &words)?.wait_for("started")?;
-    let note = "note: no id but 0";
-    require(shown.contains(note), &line, format!("{note:?} on a terminal"), shown)
-}
-
-fn range_taken_twice(engine: &Engine) -> Verdict {
-    let script = "mount -t tmpfs none /mnt; cp /etc/subuid /mnt; echo bob:120000:10 >> /mnt/subuid
-                  mount --bind /mnt/subuid /etc/subuid";
-    let outcome = on_changed_machine(engine, script, "engine /bin/echo started")?;
-    outcome.ends_with(125)?.prints("")?.complains_of(&["/etc/subuid", "120000:10", "bob", "ada"])
-}
-
-fn mapping_fails(engine: &Engine) -> Verdict {
-    let script = "mount -t tmpfs none /mnt; echo '#!/bin/sh
-                  echo newgidmap: this is a test >&2; exit 1' > /mnt/fails; chmod 755 /mnt/fails
-                  mount --bind /mnt/fails /usr/bin/newgidmap";
-    let outcome = on_changed_machine(engine, script, "engine /bin/echo started")?;
-    outcome.ends_with(125)?.prints("")?.complains_of(&["cannot map", "newgidmap: this is a test"])
 }
 
 /// Runs a script that makes the file /tmp/made, and gives the file's owner outside.
@@ -200,6 +157,17 @@ fn other_id(engine: &Engine) -> Verdict {
     running.says("SIGTERM")?;
     running.close_stdin();
     running.ends_with(21)
+}
+
+fn refused_ids(engine: &Engine) -> Verdict {
+    let lists = [
+        ("write", Errno::EIO),
+        ("sendto,sendmsg", Errno::ENOBUFS),
+        ("pivot_root", Errno::EPERM),
+        ("setgroups", Errno::EINVAL),
+    ];
+    refusals::are_told(engine, &[], &lists)?;
+    refusals::are_told(engine, &["--userns", "single"], &lists[..1])
 }
 
 fn groups_are_left(engine: &Engine) -> Verdict {
@@ -420,25 +388,37 @@ fn switched_off(engine: &Engine) -> Verdict {
     })
 }
 
+/// Runs the engine under a strace(1) with these options.
+fn traced_with(engine: &Engine, options: &[&str]) -> Result<Outcome, Failure> {
+    let mut command = Command::new("/usr/bin/strace");
+    command.args(["-f", "-o", "/dev/null", "-e", "trace=clone3"]).args(options);
+    command.args(engine.line(["/bin/echo", "started"]));
+    Outcome::of(called_by(engine.caller, command), b"")
+}
+
 fn seccomp_filter(engine: &Engine) -> Verdict {
     // This strace works by a seccomp filter, so the kernel says of the engine that it has one.
-    let mut command = Command::new("/usr/bin/strace");
-    command.args(["-f", "-o", "/dev/null", "--seccomp-bpf"]);
-    command.args(["-e", "trace=clone3", "-e", "inject=clone3:error=ENOSYS"]);
-    command.args(engine.line(["/bin/echo", "started"]));
-    let outcome = Outcome::of(called_by(engine.caller, command), b"")?;
+    let outcome = traced_with(engine, &["--seccomp-bpf", "-e", "inject=clone3:error=ENOSYS"])?;
     outcome.ends_with(125)?.prints("")?.complains_of(&["seccomp", "Docker", "./just vm"])
+}
+
+fn other_refusals(engine: &Engine) -> Verdict {
+    for (error, reason) in [("ENOSYS", "before 5.3"), ("EACCES", "no setting")] {
+        let outcome = traced_with(engine, &["-e", &format!("inject=clone3:error={error}")])?;
+        outcome.ends_with(125)?.prints("")?.complains_of(&["clone3", reason, "./just vm"])?;
+    }
+    Ok(())
 }
 
 fn apparmor(engine: &Engine) -> Verdict {
     // This kernel has no AppArmor. What it does is: the setting is there, the namespace is made, and
-    // the first call that needs a capability fails.
+    // each call that needs a capability fails.
     let script = "boot=$(cat /proc/sys/kernel/random/boot_id)
                   mount -t tmpfs none /proc/sys/kernel
                   mkdir /proc/sys/kernel/random
                   echo $boot > /proc/sys/kernel/random/boot_id
                   echo 1 > /proc/sys/kernel/apparmor_restrict_unprivileged_userns";
-    let line = "strace -f -o /dev/null -e inject=sethostname:error=EPERM \
+    let line = "strace -f -o /dev/null -e inject=sethostname,mount,unshare:error=EPERM \
                 engine --userns single /bin/echo started";
     let outcome = on_changed_machine(engine, script, line)?;
     let cure = ["AppArmor", "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"];
@@ -446,10 +426,15 @@ fn apparmor(engine: &Engine) -> Verdict {
 }
 
 fn proc_is_covered(engine: &Engine) -> Verdict {
-    let script = "mount --bind /dev/null /proc/timer_list";
-    let outcome = on_changed_machine(engine, script, "engine /bin/echo started")?;
-    let cure = ["mount proc", "/proc/timer_list covers", "systempaths=unconfined", "./just vm"];
-    outcome.ends_with(125)?.prints("")?.complains_of(&cure)
+    // What lies on an empty directory covers nothing, though it is the first.
+    let harmless = "mount -t tmpfs none /proc/sys/fs/binfmt_misc";
+    for before in ["true", harmless] {
+        let script = format!("{before}; mount --bind /dev/null /proc/timer_list");
+        let outcome = on_changed_machine(engine, &script, "engine /bin/echo started")?;
+        let cure = ["mount proc", "/proc/timer_list covers", "systempaths=unconfined", "./just vm"];
+        outcome.ends_with(125)?.prints("")?.complains_of(&cure)?;
+    }
+    Ok(())
 }
 
 fn rootfs_of_others(engine: &Engine) -> Verdict {
