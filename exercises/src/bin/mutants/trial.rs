@@ -93,7 +93,7 @@ impl<'a> Trial<'a> {
                     continue;
                 }
             };
-            if !self.is_proof(number, &report, by) {
+            if !self.is_proof(number, &report, by, fresh) {
                 if fresh {
                     println!("  in doubt  {}: {}", report.name, seen(&report));
                     in_doubt.push(report.name);
@@ -107,13 +107,19 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Whether a check fails because of the mutant. A busy machine may be to blame, or a mutant before this one.
-    fn is_proof(&mut self, number: usize, report: &Report, by: CalledBy) -> bool {
+    /// Whether a check fails because of the mutant. A busy machine may be to blame, or a mutant before this one. Where
+    /// there was none, this one may have spoiled the machine: then the step passes in another.
+    fn is_proof(&mut self, number: usize, report: &Report, by: CalledBy, fresh: bool) -> bool {
         if report.seconds >= SLOW && !self.fails(&report.name, by, MUTANT).unwrap_or(false) {
             return false;
         }
         let step = format!("step{}", self.step);
-        number == 0 || !self.fails(&report.name, by, &step).unwrap_or(true)
+        let passes = |trial: &mut Trial| !trial.fails(&report.name, by, &step).unwrap_or(true);
+        if number == 0 || passes(self) {
+            return true;
+        }
+        self.vm = None;
+        fresh && self.start_vm().is_ok() && passes(self)
     }
 
     /// What came of a mutant that makes an end of the VM: the step itself must not.
