@@ -1,15 +1,19 @@
 //! What is left of a container's cgroups: nothing, however it ends.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::super::engine::{Engine, Outcome};
-use super::super::failure::{Verdict, require};
+use super::super::engine::{Engine, Outcome, patience};
+use super::super::failure::{Failure, Verdict, require};
 use super::super::fixture::own;
 use super::super::machine::Machine;
-use super::super::running::Running;
+use super::super::running::{Running, within};
 use super::super::stage0::early_moments;
 use super::{all, cgroup_of, made_by_engine, start_in_cgroup};
 
@@ -93,7 +97,8 @@ pub fn killed_engine_leaves_none(engine: &Engine) -> Verdict {
     running.line("two process ids")?;
     running.signal(Signal::SIGKILL)?;
     running.status()?;
-    engine.run(["--pids", "9", "/bin/true"])?.ends_with(0)?;
+    // The next start needs no limits for that.
+    engine.run(["/bin/true"])?.ends_with(0)?;
     machine.is_unchanged()?;
     // One whose processes take a while to die.
     let script = "for n in $(seq 200); do sleep 311 & done; echo begin; wait";
@@ -106,6 +111,56 @@ pub fn killed_engine_leaves_none(engine: &Engine) -> Verdict {
     machine.is_unchanged()
 }
 
+/// A script of the engine's caller as process 1 of a PID namespace, with a process group of its own. `GROUP-` in it
+/// is how the names of groups begin that an engine makes there, in the usual place.
+fn in_a_pid_namespace(engine: &Engine, script: &str) -> Result<Command, Failure> {
+    let (mut running, cgroup) = start_in_cgroup(engine, &["--pids", "9"])?;
+    let group = made_by_engine(&cgroup)?.pop().unwrap_or_default();
+    running.close_stdin();
+    running.ends_with(23)?;
+    let place = group.parent().unwrap_or(&group).display();
+    let start = format!("{place}/slipway-$(stat -Lc %i /proc/self/ns/pid)-");
+    let mut command = Command::new("/usr/bin/unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "setpriv"]);
+    let id = engine.caller.id();
+    command.args([format!("--reuid={id}"), format!("--regid={id}"), "--clear-groups".into()]);
+    command.args(["/bin/sh", "-ec", &script.replace("GROUP-", &start)]).process_group(0);
+    Ok(command)
+}
+
+pub fn of_its_own_number(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    let script = format!("mkdir GROUP-1; exec {}", engine.typed("--pids 9 /bin/true"));
+    Outcome::of(in_a_pid_namespace(engine, &script)?, b"")?.ends_with(0)?;
+    machine.is_unchanged()
+}
+
+pub fn leaves_others_processes(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    // A group without an engine, and in it a process that has no number where the next engine is.
+    let line = engine.typed("--pids 9 /bin/true");
+    let script = format!(
+        "mkdir GROUP-99; echo GROUP-99; read -r _ || true
+         exec strace -qq -o /dev/null -P GROUP-99/cgroup.kill --inject=openat:error=ENOENT {line}"
+    );
+    let mut running = Running::start(in_a_pid_namespace(engine, &script)?)?;
+    let group = PathBuf::from(running.line("the group")?);
+    let mut other = Command::new("/bin/sleep").arg("313").spawn()?;
+    fs::write(group.join("cgroup.procs"), other.id().to_string())?;
+    running.close_stdin();
+    // The next engine freezes it, and finds nobody whom it could kill.
+    let events = || fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+    within(patience(), || events().contains("frozen 1"));
+    thread::sleep(Duration::from_millis(500));
+    let lives = other.try_wait()?.is_none();
+    // So that it need not wait any longer.
+    other.kill()?;
+    other.wait()?;
+    running.ends_with(0)?;
+    machine.is_unchanged()?;
+    require(lives, &script, "that the process lives on", "it was killed")
+}
+
 pub fn others_stay(engine: &Engine) -> Verdict {
     let (mut running, cgroup) = start_in_cgroup(engine, &["--pids", "9"])?;
     let parent = made_by_engine(&cgroup)?.pop().and_then(|group| Some(group.parent()?.to_owned()));
@@ -115,10 +170,14 @@ pub fn others_stay(engine: &Engine) -> Verdict {
     fs::create_dir(&foreign)?;
     own(&foreign, engine.caller)?;
     let next = engine.run(["--pids", "9", "/bin/true"]);
+    // Elsewhere its engine's number means nobody.
+    let script = format!("exec {}", engine.typed("--pids 9 /bin/true"));
+    let elsewhere = Outcome::of(in_a_pid_namespace(engine, &script)?, b"");
     let stays = foreign.is_dir() && cgroup.is_dir();
     // It may have gone: that is what this is about.
     let _ = fs::remove_dir(&foreign);
     next?.ends_with(0)?;
+    elsewhere?.ends_with(0)?;
     require(stays, &running.tried, "both cgroups after another start", "one is gone")?;
     running.close_stdin();
     running.ends_with(23)

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 
 use super::draw;
@@ -14,13 +15,20 @@ use super::engine::{Engine, Outcome, patience};
 use super::failure::{Failure, Verdict, equal, require};
 use super::fixture::{ROOTFS, own};
 use super::machine::Machine;
+use super::refusals;
 use super::running::{Running, eventually, within};
-use super::stage5::on_changed_machine;
+use super::stage4::options;
 
 mod left;
+mod places;
 
 use left::{
-    killed_engine_leaves_none, leaves_no_cgroup, nested_cgroups, others_stay, without_cgroup_kill,
+    killed_engine_leaves_none, leaves_no_cgroup, leaves_others_processes, nested_cgroups,
+    of_its_own_number, others_stay, without_cgroup_kill,
+};
+use places::{
+    beside_a_busy_cgroup, beside_a_threaded_cgroup, from_the_top, not_delegated, nowhere_to_divide,
+    version_1,
 };
 
 promises! { stage 6:
@@ -28,8 +36,11 @@ promises! { stage 6:
     cpus_are_checked "--cpus: 0, negative, no number or more than there are: status 125, and why"
     pids_are_checked "--pids: 0, negative, no number or too many: status 125, and the range"
     not_kept "a limit that the kernel does not keep: status 125, nothing run and nothing left"
+    least_and_most "what is just allowed: 6M of memory, a hundredth of a processor, all of them, one process"
     limits_are_set "the limits stand in the cgroup's files, and so does that there is no swap"
     sees_its_limits "the container sees itself as /, with its limits, in a read-only /sys/fs/cgroup"
+    strict_sys "in its /sys nothing else is, and the mounts there have their flags, mode and size"
+    refused_calls_with_limits "a system call that fails is told, and the command does not start: status 125"
     cgroup_namespace "without limits: a cgroup namespace all the same, and no cgroup"
     no_inner_processes "the command, and nobody else, is in a cgroup of its own; none in an inner one"
     memory_limit "too much memory: killed, 137, and a line that says why"
@@ -45,9 +56,15 @@ promises! { stage 6:
     nested_cgroups "nor when the container has made some, as deep and as many as it may"
     without_cgroup_kill "nor before Linux 5.14, which has no cgroup.kill"
     killed_engine_leaves_none "after a SIGKILL for the engine: none from the next start on"
+    of_its_own_number "nor one that an engine with the same process id has left"
     others_stay "and never another container's cgroup"
+    leaves_others_processes until 7 for Root "nor, before Linux 5.14, a process of another PID namespace"
+    gone_at_once "a container that has ended keeps nobody waiting"
     twenty_with_limits "twenty containers with limits at once"
     beside_a_busy_cgroup for Root "where the caller's cgroup has processes in it, the next one above serves"
+    beside_a_threaded_cgroup for Root "and where it is one for threads"
+    from_the_top for Root "controllers that nobody has handed down so far come from the top"
+    nowhere_to_divide for Root "where each cgroup has processes in it: status 125, and how to get another"
     not_delegated for Ada "a caller without a cgroup to give: status 125, and how to get one"
     version_1 "without cgroup v2: status 125, nothing run; without limits it runs"
     nested_limits until 7 "a limit inside a container: status 125, and why not"
@@ -86,7 +103,23 @@ fn not_kept(engine: &Engine) -> Verdict {
     // In pages this is the kernel's word for "no limit", and it says so: `max`.
     let most = i64::MAX.to_string();
     let outcome = engine.run(["--memory", &most, "/bin/echo", "started"])?;
-    outcome.ends_with(125)?.prints("")?.complains_of(&["memory.max"])
+    outcome.ends_with(125)?.prints("")?.complains_of(&["memory.max", "reads \"max\" after"])
+}
+
+fn least_and_most(engine: &Engine) -> Verdict {
+    engine.run(["--memory", "6M", "/bin/true"])?.ends_with(0)?;
+    // Of another option is complained alone. (With so little of a processor a container takes its time.)
+    let cpus = thread::available_parallelism()?.get().to_string();
+    let most = i64::MAX.to_string();
+    for option in [["--cpus", "0.01"], ["--cpus", &cpus], ["--pids", "1"]] {
+        let rest = ["--memory", &most, "/bin/echo", "started"];
+        let outcome = engine.run(option.into_iter().chain(rest))?;
+        outcome.ends_with(125)?.prints("")?.complains_of(&["memory.max"])?;
+    }
+    // A hundredth is no sum of halves, quarters and so on.
+    let args = ["--cpus", "0.29", "/bin/cat", "/sys/fs/cgroup/cpu.max"];
+    engine.run(args)?.ends_with(0)?.prints("29000 100000\n")?;
+    Ok(())
 }
 
 /// Limits, as they are drawn: MiB, tenths of a processor, processes.
@@ -170,6 +203,49 @@ fn sees_its_limits(engine: &Engine) -> Verdict {
          /bin/sh: can't create memory.max: Read-only file system\n"
     ))?;
     Ok(())
+}
+
+fn strict_sys(engine: &Engine) -> Verdict {
+    let strict = ["nosuid", "nodev", "noexec"];
+    let of_sys = [&strict[..], &["mode=755", "size=4k"]].concat();
+    let of_cgroup = [&strict[..], &["ro"]].concat();
+    let all = [
+        ("/sys", "tmpfs", &of_sys[..], &[][..]),
+        ("/sys/fs/cgroup", "cgroup2", &of_cgroup[..], &[][..]),
+    ];
+    options::are_strict(engine, &["--pids", "9"], &all)?;
+    let outcome = engine.run(["--pids", "9", "/bin/ls", "/sys", "/sys/fs"])?;
+    outcome.ends_with(0)?.prints("/sys:\nfs\n\n/sys/fs:\ncgroup\n")?;
+    Ok(())
+}
+
+fn refused_calls_with_limits(engine: &Engine) -> Verdict {
+    let machine = Machine::now();
+    refusals::are_told(
+        engine,
+        &["--pids", "9"],
+        &[
+            ("mount,move_mount,fsmount,mount_setattr", Errno::EPERM),
+            ("unshare", Errno::EPERM),
+            ("mkdir,mkdirat", Errno::EPERM),
+            ("write", Errno::EIO),
+        ],
+    )?;
+    engine.run(["--pids", "9", "/bin/true"])?.ends_with(0)?;
+    machine.is_unchanged()
+}
+
+fn gone_at_once(engine: &Engine) -> Verdict {
+    let mut least = Duration::MAX;
+    let mut tried = String::new();
+    for _ in 0..3 {
+        let start = Instant::now();
+        let outcome = engine.run(["--pids", "9", "/bin/true"])?;
+        outcome.ends_with(0)?;
+        (least, tried) = (least.min(start.elapsed()), outcome.tried);
+    }
+    let seen = format!("{least:?}");
+    require(least < Duration::from_secs(4), &tried, "less than 4 s, once in three times", seen)
 }
 
 fn cgroup_namespace(engine: &Engine) -> Verdict {
@@ -327,58 +403,6 @@ fn twenty_with_limits(engine: &Engine) -> Verdict {
         running.close_stdin();
         running.ends_with(23)
     })
-}
-
-fn beside_a_busy_cgroup(engine: &Engine) -> Verdict {
-    // As in a login session: the shell, and so the engine, in a cgroup that hands down nothing. (To
-    // ada's checks this is so throughout.)
-    let above = Path::new("/sys/fs/cgroup/above");
-    let session = above.join("session");
-    let script = format!("mkdir -p {0}; echo $$ > {0}/cgroup.procs", session.display());
-    let line = "engine --pids 9 /bin/cat /sys/fs/cgroup/pids.max";
-    let outcome = on_changed_machine(engine, &script, line);
-    let kind = fs::read_to_string(session.join("cgroup.type"))?;
-    fs::remove_dir(session)?;
-    fs::remove_dir(above)?;
-    let outcome = outcome?;
-    outcome.ends_with(0)?.prints("9\n")?;
-    // And not "domain threaded", which it would stay.
-    equal(&outcome.tried, "the type of the session's cgroup", "domain\n", &kind)
-}
-
-fn not_delegated(engine: &Engine) -> Verdict {
-    let script = "echo $$ > /sys/fs/cgroup/cgroup.procs";
-    let line = "engine --memory 64M /bin/echo started";
-    let outcome = on_changed_machine(engine, script, line)?;
-    let cure = ["Permission denied", "delegated", "./just vm"];
-    outcome.ends_with(125)?.prints("")?.complains_of(&cure)?;
-    // Half is not enough: to make groups in one's own, but not to move processes there.
-    let half = Path::new("/sys/fs/cgroup/half");
-    let half_script = "mkdir -p /sys/fs/cgroup/half/session; cd /sys/fs/cgroup/half
-                       chown 1000 . cgroup.subtree_control; echo $$ > session/cgroup.procs";
-    let outcome = on_changed_machine(engine, half_script, line);
-    fs::remove_dir(half.join("session"))?;
-    fs::remove_dir(half)?;
-    outcome?.ends_with(125)?.prints("")?.complains_of(&cure)?;
-    let script = format!("{script}; mount -t tmpfs none /run; mkdir -p /run/systemd/system");
-    let outcome = on_changed_machine(engine, &script, line)?;
-    let cure = ["Permission denied", "systemd-run --user --scope --property=Delegate=yes"];
-    outcome.ends_with(125)?.prints("")?.complains_of(&cure)
-}
-
-fn version_1(engine: &Engine) -> Verdict {
-    // As on a hybrid machine: version 2 is there, but elsewhere and without controllers.
-    let script = "mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/unified
-                  mount -t cgroup2 none /sys/fs/cgroup/unified";
-    for option in ["--memory 64M", "--cpus 0.5", "--pids 9"] {
-        let line = format!("engine {option} /bin/echo started");
-        let outcome = on_changed_machine(engine, script, &line)?;
-        outcome.ends_with(125)?.prints("")?.complains_of(&["cgroup v2", "./just vm"])?;
-    }
-    on_changed_machine(engine, script, "engine /bin/echo started")?
-        .ends_with(0)?
-        .prints("started\n")?;
-    Ok(())
 }
 
 /// Runs the engine, inside a container that it has made with `options`, with options and a command.
