@@ -40,6 +40,7 @@ pub mod waiting;
 
 mod stage0;
 mod stage1;
+mod stage10;
 mod stage2;
 mod stage3;
 mod stage4;
@@ -89,6 +90,7 @@ const STAGES: &[&[&[Check]]] = &[
     &stage7::CHECKS,
     &stage8::CHECKS,
     &stage9::CHECKS,
+    &[stage10::CHECKS],
 ];
 
 /// All checks, in the order of the stages.

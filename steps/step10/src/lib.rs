@@ -1,0 +1,5 @@
+//! What later steps import from this one.
+
+pub mod capabilities;
+pub mod confinement;
+pub mod masks;

@@ -1,0 +1,4 @@
+//! Stage 10: less power.
+
+promises! { stage 10:
+}
