@@ -90,7 +90,7 @@ const STAGES: &[&[&[Check]]] = &[
     &stage7::CHECKS,
     &stage8::CHECKS,
     &stage9::CHECKS,
-    &[stage10::CHECKS],
+    &stage10::CHECKS,
 ];
 
 /// All checks, in the order of the stages.

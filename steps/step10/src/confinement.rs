@@ -1,6 +1,8 @@
 //! What confines a command, beside its namespaces: which capabilities it has, and whether a program
 //! can give it more.
 
+use std::str::FromStr;
+
 use clap::Args;
 use nix::sys::prctl;
 use shared::{Error, Explain};
@@ -13,11 +15,11 @@ use crate::capabilities::{self, Set};
 pub struct Options {
     /// Give the command a capability, as in NET_RAW or CAP_NET_RAW; ALL for every one
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    cap_add: Vec<Set>,
+    cap_add: Vec<Named>,
 
     /// Take one away; ALL for every one that is not added
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    cap_drop: Vec<Set>,
+    cap_drop: Vec<Named>,
 
     /// no-new-privileges: no program gives the command more than it has, set-user-ID or not
     #[arg(long, value_name = "WORD", value_parser = security_option)]
@@ -26,6 +28,21 @@ pub struct Options {
     /// Refused
     #[arg(long, hide = true)]
     privileged: bool,
+}
+
+/// A word after --cap-add or --cap-drop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Named {
+    All,
+    One(Set),
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Named, String> {
+        if text.eq_ignore_ascii_case("ALL") { Ok(Named::All) } else { text.parse().map(Named::One) }
+    }
 }
 
 /// A word after --security-opt.
@@ -91,9 +108,8 @@ impl Confinement {
 }
 
 /// What the command can have, and what of it was asked for.
-fn choose(add: &[Set], drop: &[Set]) -> Result<(Set, Set), Error> {
-    let all = Set::all();
-    let (adds_all, drops_all) = (add.contains(&all), drop.contains(&all));
+fn choose(add: &[Named], drop: &[Named]) -> Result<(Set, Set), Error> {
+    let (adds_all, drops_all) = (add.contains(&Named::All), drop.contains(&Named::All));
     if adds_all && drops_all {
         return Err(Error::new("--cap-add ALL and --cap-drop ALL contradict each other"));
     }
@@ -103,23 +119,26 @@ fn choose(add: &[Set], drop: &[Set]) -> Result<(Set, Set), Error> {
         return Err(Error::new(format!("{both} can't be added and dropped")));
     }
     if adds_all {
-        return Ok((all - dropped, all - dropped));
+        let most = Set::all() - dropped;
+        return Ok((most, most));
     }
     let usual = if drops_all { Set::NONE } else { Set::default_of_engines() };
     Ok(((usual | added) - dropped, added))
 }
 
-/// Those that were named, and not by ALL.
-fn one_by_one(sets: &[Set]) -> Set {
-    let all = Set::all();
-    sets.iter().filter(|set| **set != all).fold(Set::NONE, |union, set| union | *set)
+/// Those that have a name of their own.
+fn one_by_one(named: &[Named]) -> Set {
+    named.iter().fold(Set::NONE, |union, one| match one {
+        Named::All => union,
+        Named::One(set) => union | *set,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sets(names: &[&str]) -> Vec<Set> {
+    fn named(names: &[&str]) -> Vec<Named> {
         names.iter().map(|name| name.parse().unwrap()).collect()
     }
 
@@ -137,12 +156,12 @@ mod tests {
             (&["NET_RAW"], &["ALL"], (raw, raw)),
             // Also one that is there by default.
             (&["CHOWN"], &["ALL"], (chown, chown)),
-            (&["ALL"], &[], (Set::all(), Set::all())),
+            (&["all"], &[], (Set::all(), Set::all())),
             (&["ALL"], &["CHOWN"], (Set::all() - chown, Set::all() - chown)),
             // What is not there can be dropped.
             (&[], &["NET_RAW"], (usual, Set::NONE)),
         ] {
-            assert_eq!(choose(&sets(add), &sets(drop)).unwrap(), expected, "{add:?} {drop:?}");
+            assert_eq!(choose(&named(add), &named(drop)).unwrap(), expected, "{add:?} {drop:?}");
         }
     }
 
@@ -152,7 +171,7 @@ mod tests {
             (&["ALL"][..], &["ALL"][..], "--cap-add ALL and --cap-drop ALL"),
             (&["NET_RAW", "KILL"], &["cap_net_raw"], "CAP_NET_RAW can't be added and dropped"),
         ] {
-            let error = choose(&sets(add), &sets(drop)).unwrap_err().to_string();
+            let error = choose(&named(add), &named(drop)).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
     }

@@ -105,6 +105,7 @@ fn run(options: &Options) -> Result<u8, Error> {
 fn put_to(check: &Check, engine: &Engine, plan: usize) -> Report {
     let (before, files) = (Machine::now(), fixture::contents());
     let start = Instant::now();
+    engine.stage.set(check.stage);
     let verdict = (check.run)(engine);
     let verdict = verdict.and_then(|()| before.is_unchanged());
     before.restore();

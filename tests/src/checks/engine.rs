@@ -1,6 +1,6 @@
 //! The program under test, and one run of it from start to end.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -52,6 +52,8 @@ pub struct Engine {
     /// The step it stands for: which promises it has to keep.
     pub step: u8,
     pub caller: Caller,
+    /// The stage whose promise it is put to, if that is not its own.
+    pub stage: Cell<u8>,
     shown: RefCell<Option<String>>,
     /// Images that it has been told to pull.
     pub pulled: RefCell<BTreeSet<String>>,
@@ -62,7 +64,16 @@ pub struct Engine {
 impl Engine {
     pub fn new(binary: PathBuf, step: u8, caller: Caller) -> Engine {
         let (shown, pulled, knows_pull, has_rootfs) = Default::default();
-        Engine { binary, step, caller, shown, pulled, knows_pull, has_rootfs }
+        let stage = Cell::new(step);
+        Engine { binary, step, caller, stage, shown, pulled, knows_pull, has_rootfs }
+    }
+
+    /// Options of a run that take back what a later stage takes away: what is asked here is whether the
+    /// promise is still kept.
+    fn of_stage(&self) -> &'static [&'static str] {
+        let less_power = steps::since("--cap-add");
+        let is_asked_earlier = self.stage.get() < less_power;
+        if self.step >= less_power && is_asked_earlier { &["--cap-add=ALL"] } else { &[] }
     }
 
     /// Whether what was the step before is its `run`.
@@ -80,7 +91,8 @@ impl Engine {
     pub fn start_of_line(&self, program: &Path) -> Vec<String> {
         let program = program.to_string_lossy().into_owned();
         let subcommand = self.has_subcommands().then(|| "run".to_string());
-        [program].into_iter().chain(subcommand).collect()
+        let options = self.of_stage().iter().map(|option| option.to_string());
+        [program].into_iter().chain(subcommand).chain(options).collect()
     }
 
     /// The same for a shell.
@@ -166,7 +178,7 @@ impl Engine {
 
     /// The engine with `run`, for an image other than the usual one.
     pub fn image(&self, options: &[&str], image: &str, args: &[&str]) -> Command {
-        self.subcommand([&["run"], options, &[image], args].concat())
+        self.subcommand([&["run"], self.of_stage(), options, &[image], args].concat())
     }
 
     /// Whether images share layers, so that no image has a root filesystem of its own.

@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "with-key" => return Err(inside::execute_with_key(text(1), &args[2..])?.into()),
         "writable" => inside::writable(text(1).as_ref())?,
         "spin" => spin(),
+        "power" => print!("{}", inside::power()?),
         "queue" => println!("{}", if has_queue(text(1).parse()?) { "there" } else { "none" }),
         other => return Err(format!("probe has no {other:?}").into()),
     }

@@ -71,6 +71,7 @@ fn engines_file_stays(engine: &Engine) -> Verdict {
     let binary = callers_own(&engine.binary, engine.caller)?;
     let before = (digest(&fs::read(&binary)?), binary.metadata()?.mode());
     let own = Engine::new(binary.clone(), engine.step, engine.caller);
+    own.stage.set(engine.stage.get());
     let name = &asking.name();
     for (tag, entrypoint) in [
         ("exe", &["/proc/self/exe", "pull", name][..]),

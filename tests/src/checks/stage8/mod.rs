@@ -81,7 +81,7 @@ impl Engine {
     }
 
     /// Pulls an image the first time that a check asks for it. If that fails, the check will tell.
-    fn ready(&self, image: String) -> Result<String, Failure> {
+    pub fn ready(&self, image: String) -> Result<String, Failure> {
         if self.pulled.borrow_mut().insert(image.clone()) {
             Outcome::of(self.subcommand(["pull", "-q", &image]), b"")?;
         }

@@ -1,4 +1,0 @@
-//! Stage 10: less power.
-
-promises! { stage 10:
-}
