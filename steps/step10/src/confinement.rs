@@ -12,7 +12,7 @@ use crate::capabilities::{self, Set};
 
 /// The options that say how much power the command has.
 #[derive(Args)]
-pub struct Options {
+pub struct Privileges {
     /// Give the command a capability, as in NET_RAW or CAP_NET_RAW; ALL for every one
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     cap_add: Vec<Named>,
@@ -74,7 +74,7 @@ pub struct Confinement {
 
 impl Confinement {
     /// Puts the options together, by podman's rules.
-    pub fn new(options: &Options) -> Result<Confinement, Error> {
+    pub fn new(options: &Privileges) -> Result<Confinement, Error> {
         if options.privileged {
             let cure = "say what the command needs, as in --cap-add NET_ADMIN";
             return Err(Error::new(format!("there is no --privileged: {cure} (capabilities(7))")));

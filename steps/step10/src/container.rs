@@ -33,7 +33,7 @@ const NAMESPACES: &[CloneFlags] = &[
 /// Half-way there are two of us. The child leaves this function only with an error.
 pub fn run(options: &Options) -> Result<u8, Error> {
     let (name, command) = options.image_and_command.split_first().expect("clap requires one");
-    let confinement = Confinement::new(&options.confinement)?;
+    let confinement = Confinement::new(&options.privileges)?;
     let image = image::get(name, options.pull)?;
     let words = &image.config.config;
     let process = Process::new(words, &options.overrides, &options.hostname, command)?;

@@ -14,7 +14,7 @@ use step8::image::Pull;
 use step8::own_file;
 use step8::process::Overrides;
 use step9::{images, pull, rmi};
-use step10::confinement;
+use step10::confinement::Privileges;
 
 #[derive(Parser)]
 #[command(version, about, arg_required_else_help = false)]
@@ -52,7 +52,7 @@ struct Options {
     overrides: Overrides,
 
     #[command(flatten)]
-    confinement: confinement::Options,
+    privileges: Privileges,
 
     /// When to fetch the image
     #[arg(long, value_name = "WHEN", default_value = "missing")]

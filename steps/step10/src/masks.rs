@@ -104,8 +104,7 @@ fn null_device() -> Result<File, Error> {
 fn protect(path: &Path) -> Result<(), Error> {
     mount(Some(path), path, NOTHING, MsFlags::MS_BIND | MsFlags::MS_REC, NOTHING)
         .explain(format_args!("bind {path:?} to itself"))?;
-    // The flags that it has from /proc have to be said again: to leave one out is to take it away,
-    // and that is refused in a user namespace (mount_namespaces(7)).
+    // The flags that it has from /proc have to be said again: one that is left out is taken away.
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | STRICT;
     mount(NOTHING, path, NOTHING, flags, NOTHING).explain(format_args!("remount {path:?}"))
 }

@@ -80,8 +80,9 @@ fn protected_files(engine: &Engine) -> Verdict {
 fn own_files_of_proc(engine: &Engine) -> Verdict {
     let script =
         "cat /proc/1/comm; cat /proc/sys/kernel/hostname; echo 100 > /proc/self/oom_score_adj
-                  cat /proc/self/oom_score_adj; grep -q MemTotal /proc/meminfo && echo memory";
-    engine.sh(script)?.ends_with(0)?.prints("sh\nslipway\n100\nmemory\n")?;
+                  cat /proc/self/oom_score_adj; grep -q MemTotal /proc/meminfo && echo memory
+                  grep -c ' /proc/sys ' /proc/self/mounts";
+    engine.sh(script)?.ends_with(0)?.prints("sh\nslipway\n100\nmemory\n1\n")?;
     Ok(())
 }
 
