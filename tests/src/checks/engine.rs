@@ -52,8 +52,8 @@ pub struct Engine {
     /// The step it stands for: which promises it has to keep.
     pub step: u8,
     pub caller: Caller,
-    /// The stage whose promise it is put to, if that is not its own.
-    pub stage: Cell<u8>,
+    /// The capability that this check asks for, if a command does not have it anyway.
+    power: Cell<Option<&'static str>>,
     shown: RefCell<Option<String>>,
     /// Images that it has been told to pull.
     pub pulled: RefCell<BTreeSet<String>>,
@@ -64,16 +64,25 @@ pub struct Engine {
 impl Engine {
     pub fn new(binary: PathBuf, step: u8, caller: Caller) -> Engine {
         let (shown, pulled, knows_pull, has_rootfs) = Default::default();
-        let stage = Cell::new(step);
-        Engine { binary, step, caller, stage, shown, pulled, knows_pull, has_rootfs }
+        let power = Cell::new(None);
+        Engine { binary, step, caller, power, shown, pulled, knows_pull, has_rootfs }
     }
 
-    /// Options of a run that take back what a later stage takes away: what is asked here is whether the
-    /// promise is still kept.
-    fn of_stage(&self) -> &'static [&'static str] {
-        let less_power = steps::since("--cap-add");
-        let is_asked_earlier = self.stage.get() < less_power;
-        if self.step >= less_power && is_asked_earlier { &["--cap-add=ALL"] } else { &[] }
+    /// Says that what is to be tried takes a capability. A later stage takes most of them away.
+    pub fn asks_for(&self, capability: &'static str) {
+        self.power.set(Some(capability));
+    }
+
+    /// Forgets that.
+    pub fn asks_for_nothing(&self) {
+        self.power.set(None);
+    }
+
+    /// The option for it.
+    fn power(&self) -> Vec<String> {
+        let takes_away = self.step >= steps::since("--cap-add");
+        let asked = self.power.get().filter(|_| takes_away);
+        asked.iter().map(|capability| format!("--cap-add={capability}")).collect()
     }
 
     /// Whether what was the step before is its `run`.
@@ -91,8 +100,7 @@ impl Engine {
     pub fn start_of_line(&self, program: &Path) -> Vec<String> {
         let program = program.to_string_lossy().into_owned();
         let subcommand = self.has_subcommands().then(|| "run".to_string());
-        let options = self.of_stage().iter().map(|option| option.to_string());
-        [program].into_iter().chain(subcommand).chain(options).collect()
+        [program].into_iter().chain(subcommand).chain(self.power()).collect()
     }
 
     /// The same for a shell.
@@ -178,7 +186,9 @@ impl Engine {
 
     /// The engine with `run`, for an image other than the usual one.
     pub fn image(&self, options: &[&str], image: &str, args: &[&str]) -> Command {
-        self.subcommand([&["run"], self.of_stage(), options, &[image], args].concat())
+        let power = self.power();
+        let power: Vec<&str> = power.iter().map(String::as_str).collect();
+        self.subcommand([&["run"], &power[..], options, &[image], args].concat())
     }
 
     /// Whether images share layers, so that no image has a root filesystem of its own.

@@ -184,9 +184,7 @@ fn ignored_sigchld(engine: &Engine) -> Verdict {
     // To pull takes children as well: other ones for root, and for an ordinary user.
     if engine.has_subcommands() {
         for caller in [Caller::Root, Caller::Ada] {
-            let stage = engine.stage.clone();
             let engine = Engine::new(engine.binary.clone(), engine.step, caller);
-            engine.stage.swap(&stage);
             let (home, image) = (Home::new(&engine)?, samples::rootfs()?);
             ignoring_sigchld(home.pull(&[&image]))?.ends_with(0)?;
             // One that runs what is not there yet pulls in a process of its own.

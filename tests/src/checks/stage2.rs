@@ -45,6 +45,7 @@ fn hostname_too_long(engine: &Engine) -> Verdict {
 }
 
 fn hostname_stays_inside(engine: &Engine) -> Verdict {
+    engine.asks_for("SYS_ADMIN");
     let before = fs::read_to_string("/proc/sys/kernel/hostname")?;
     let outcome = engine.sh("hostname changed && hostname")?;
     outcome.ends_with(0)?.prints("changed\n")?;

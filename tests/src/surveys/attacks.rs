@@ -45,7 +45,7 @@ macro_rules! attacks {
 }
 
 /// In the order of the steps that stop them.
-const ATTACKS: [Attack; 19] = attacks! {
+const ATTACKS: [Attack; 20] = attacks! {
     "leaked-file" since 0 files::leaked, "read a file that the caller left open"
     "hostname" since 0 machine::hostname, "change the host's name"
     "read-file" since 0 files::read, "read a file of the host"
@@ -64,6 +64,7 @@ const ATTACKS: [Attack; 19] = attacks! {
     "group" since 0 machine::kill_group, "kill all of the caller's process group"
     "terminal" since 0 caller::terminal, "type into the caller's terminal"
     "network" since 0 caller::network, "reach services of the host"
+    "kernel" since 0 machine::kernel, "reach code of the kernel that is for root alone"
     "user-namespace" since 0 caller::user_namespace, "get capabilities as an ordinary user"
 };
 

@@ -142,6 +142,7 @@ fn mount_options(engine: &Engine) -> Verdict {
 }
 
 fn mounts_stay_inside(engine: &Engine) -> Verdict {
+    engine.asks_for("SYS_ADMIN");
     let machine = Machine::now();
     let script = "mount -t tmpfs inside /tmp && echo begin && read _";
     let mut running = Running::start(engine.command(["/bin/sh", "-c", script]))?;

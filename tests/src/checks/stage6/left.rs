@@ -44,6 +44,7 @@ pub fn leaves_no_cgroup(engine: &Engine) -> Verdict {
 }
 
 pub fn nested_cgroups(engine: &Engine) -> Verdict {
+    engine.asks_for("SYS_ADMIN");
     let machine = Machine::now();
     // Names of 200 bytes, that no path is long enough for.
     let deep = "mount -t cgroup2 none /tmp; cd /tmp; name=$(printf %0200d 0); depth=0

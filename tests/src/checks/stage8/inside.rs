@@ -71,7 +71,6 @@ fn engines_file_stays(engine: &Engine) -> Verdict {
     let binary = callers_own(&engine.binary, engine.caller)?;
     let before = (digest(&fs::read(&binary)?), binary.metadata()?.mode());
     let own = Engine::new(binary.clone(), engine.step, engine.caller);
-    own.stage.set(engine.stage.get());
     let name = &asking.name();
     for (tag, entrypoint) in [
         ("exe", &["/proc/self/exe", "pull", name][..]),
@@ -116,7 +115,8 @@ fn nothing_to_race_for(engine: &Engine) -> Verdict {
     let image = bare(engine)?;
     let rootfs = engine.pulled(&image)?;
     let before = Tree::of(&rootfs)?;
-    // From step 9 on its files are mounts, but the container's root may unmount them.
+    // From step 9 on its files are mounts. With this the container's root may unmount them.
+    engine.asks_for("SYS_ADMIN");
     let script = "busybox umount /etc/hostname /etc/hosts /etc/resolv.conf 2>/dev/null
                   mkdir /tmp/d /tmp/d/etc; busybox ln -s / /tmp/d/link; busybox mv /etc /tmp/d/old
                   busybox ln -s /proc/self/cwd /linked; mkdir /etc; exec /bin/probe exchange /etc /linked";

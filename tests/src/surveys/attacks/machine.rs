@@ -67,6 +67,12 @@ pub fn mount(attempt: &Attempt) -> Result<Ending, Failure> {
     Ok(Ending::of(watched.seen, &watched.complaints, "in its own mounts"))
 }
 
+/// A mount runs code that no ordinary user's call gets to, and that has had holes.
+pub fn kernel(attempt: &Attempt) -> Result<Ending, Failure> {
+    let outcome = attempt.run(&[])?;
+    Ok(Ending::of(outcome.stdout.contains("inside"), &outcome.stderr, "no mount"))
+}
+
 /// The disk under /scratch.
 pub fn device(attempt: &Attempt) -> Result<Ending, Failure> {
     let file = Path::new("/scratch/secret");
