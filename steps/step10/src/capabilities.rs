@@ -78,8 +78,13 @@ impl Set {
 
     /// What the command has unless somebody says otherwise.
     pub fn default_of_engines() -> Set {
-        let sets = DEFAULT.iter().map(|name| name.parse().expect("it is a name"));
-        sets.fold(Set::NONE, |all, one: Set| all | one)
+        DEFAULT.iter().filter_map(|name| Set::named(name)).fold(Set::NONE, |all, one| all | one)
+    }
+
+    /// The one of this name, as it stands in the table.
+    fn named(name: &str) -> Option<Set> {
+        let number = NAMES.iter().position(|known| *known == name)?;
+        Some(Set(1 << number))
     }
 
     /// All that this kernel knows, which may be fewer than we do, or more.
@@ -103,7 +108,8 @@ impl Set {
 
     /// Whether the kernel knows them all. It says EINVAL for a number above its last.
     fn is_known(self) -> bool {
-        self.numbers().all(|number| prctl(libc::PR_CAPBSET_READ, number, 0).is_ok())
+        let is_known = |number| prctl(libc::PR_CAPBSET_READ, number, 0) != Err(Errno::EINVAL);
+        self.numbers().all(is_known)
     }
 
     pub fn is_empty(self) -> bool {

@@ -110,7 +110,8 @@ pub fn writable(directory: &Path) -> io::Result<()> {
         } else if kind.is_file() {
             let open =
                 OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(entry.path());
-            if open.is_ok() {
+            // A mount may lie over the name, as the null device does.
+            if open.is_ok_and(|file| file.metadata().is_ok_and(|found| found.is_file())) {
                 println!("{}", entry.path().display());
             }
         }
