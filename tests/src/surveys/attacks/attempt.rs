@@ -99,6 +99,7 @@ fn error(complaints: &str) -> Option<&'static str> {
         ("No such process", "ESRCH"),
         ("No such file or directory", "ENOENT"),
         ("Bad file descriptor", "EBADF"),
+        ("Read-only file system", "EROFS"),
         ("Resource temporarily unavailable", "EAGAIN"),
     ];
     let is_about =
