@@ -90,7 +90,7 @@ impl Ending {
 
 /// The name of the error that a complaint is about, by its text or, as the probe says it, by the name.
 fn error(complaints: &str) -> Option<&'static str> {
-    const NAMES: [(&str, &str); 7] = [
+    const NAMES: [(&str, &str); 8] = [
         ("Operation not permitted", "EPERM"),
         // As busybox's mount says it.
         ("permission denied (are you root?)", "EPERM"),
