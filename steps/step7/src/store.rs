@@ -234,11 +234,7 @@ impl Store {
         }
         let media_type = "application/vnd.oci.image.index.v1+json";
         let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": manifests });
-        let layout = self.layout();
-        self.replace(&layout.join("index.json"), index.to_string().as_bytes())?;
-        // The new name is in the directory, so that has to be on the disk, too.
-        let what = format!("fsync {layout:?}");
-        File::open(&layout).and_then(|directory| directory.sync_all()).explain(what)
+        self.replace(&self.layout().join("index.json"), index.to_string().as_bytes())
     }
 
     /// The manifest that has this name.

@@ -16,7 +16,7 @@ pub fn number(name: &str) -> Option<i64> {
         "access" SYS_access "chdir" SYS_chdir "chroot" SYS_chroot "clone" SYS_clone
         "clone3" SYS_clone3 "close_range" SYS_close_range "execve" SYS_execve
         "faccessat2" SYS_faccessat2 "fchmodat" SYS_fchmodat "fchownat" SYS_fchownat
-        "fdatasync" SYS_fdatasync "fsync" SYS_fsync "flock" SYS_flock "ioctl" SYS_ioctl "keyctl" SYS_keyctl "linkat" SYS_linkat
+        "fdatasync" SYS_fdatasync "flock" SYS_flock "ioctl" SYS_ioctl "keyctl" SYS_keyctl "linkat" SYS_linkat
         "lsetxattr" SYS_lsetxattr "mkdir" SYS_mkdir "mkdirat" SYS_mkdirat "mknodat" SYS_mknodat
         "mount" SYS_mount "openat2" SYS_openat2 "pivot_root" SYS_pivot_root "prctl" SYS_prctl
         "recvfrom" SYS_recvfrom "rename" SYS_rename "rmdir" SYS_rmdir
