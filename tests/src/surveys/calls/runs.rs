@@ -99,7 +99,10 @@ impl Runs {
                 steps::first_with_image(),
                 vec!["--pull", "always", "--workdir", "/made/here", "--user", "0:0"],
             ),
-            (steps::since("--security-opt"), vec!["--security-opt", "no-new-privileges"]),
+            (
+                steps::since("--security-opt"),
+                vec!["--security-opt", "no-new-privileges", "--cap-add", "CHOWN"],
+            ),
         ];
         let known = options.into_iter().filter(|(since, _)| *since <= self.engine.step);
         known.flat_map(|(_, words)| words).chain(["true"]).collect()
