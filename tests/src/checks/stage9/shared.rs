@@ -151,6 +151,7 @@ fn changed(home: &Home) -> Result<Vec<PathBuf>, Failure> {
             all.push(entry?.path());
         }
     }
+    all.sort();
     Ok(all)
 }
 
