@@ -25,6 +25,8 @@
 static const char *name, *hostname = "slipway", *rootfs = "rootfs";
 static sigset_t all, callers_mask;
 
+#define OF_YOUR_OWN "`./just rootfs busybox DIR` makes one of your own"
+
 /* One line, and the status of an engine that failed. */
 static void fail(int status, const char *cure, const char *format, ...) {
     int errnum = errno;
@@ -48,7 +50,8 @@ static void mount_new(const char *type, const char *target, unsigned long flags,
 
 static void mount_point(const char *path) {
     struct stat st;
-    if (mkdir(path, 0755) == -1 && errno != EEXIST) fail(125, NULL, "mkdir %s", path);
+    if (mkdir(path, 0755) == -1 && errno != EEXIST)
+        fail(125, errno == EACCES ? OF_YOUR_OWN : NULL, "mkdir %s/%s", rootfs, path);
     CHECK(lstat(path, &st), NULL, "lstat %s", path);
     if (!S_ISDIR(st.st_mode)) {
         errno = ENOTDIR;
