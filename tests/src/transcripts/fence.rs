@@ -111,6 +111,14 @@ impl Fence {
         if self.shows.is_some() && !self.host {
             return Err("`shows` is for the `host`: in the VM what is printed stands here".into());
         }
+        if let Some(digest) = shown
+            .iter()
+            .flat_map(|line| digests(line))
+            .find(|digest| !self.varies.iter().any(|varying| digest.starts_with(&varying.word)))
+        {
+            let start = &digest[..12];
+            return Err(format!("a package's next version changes {start}…: name it in `varies`"));
+        }
         match self.varies.iter().find(|varying| !shown.iter().any(|line| varying.is_in(line))) {
             Some(varying) => Err(format!("it does not show {:?}, which varies", varying.word)),
             None => Ok(()),
@@ -121,6 +129,16 @@ impl Fence {
     pub fn printed(&self) -> impl Iterator<Item = &str> {
         self.commands.iter().flat_map(|command| &command.printed).map(String::as_str)
     }
+}
+
+/// The digests in a line, whole or as `images` shows them. A set of capabilities is no digest: it begins with zeros.
+fn digests(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_alphanumeric()).filter(|word| {
+        let is_hex = word.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+        let has_both =
+            word.contains(|c: char| c.is_ascii_digit()) && word.contains(char::is_alphabetic);
+        is_hex && has_both && [12, 64].contains(&word.len()) && !word.starts_with("0000")
+    })
 }
 
 #[cfg(test)]
@@ -152,6 +170,10 @@ mod tests {
             ("\n```console eve\n$ a\n```\n", "2: a transcript has no such word as \"eve\""),
             ("```console\na\n```\n", "2: a transcript begins with a command, `$ …`"),
             ("```console varies=7\n$ a\n17\n```\n", "1: it does not show \"7\", which varies"),
+            (
+                "```console\n$ a\nbox 198a742ff6d2 2MB\n```\n",
+                "1: a package's next version changes 198a742ff6d2…: name it in `varies`",
+            ),
             (
                 "```console shows=b\n$ a\n```\n",
                 "1: `shows` is for the `host`: in the VM what is printed stands here",

@@ -22,7 +22,8 @@
 //! Everything must be as it stands in the book, but for the words that `varies` names. Such a word may be another one
 //! of its kind: a number for a number, as many letters and digits for a word with letters in it. It is the same one in
 //! the whole page, and (unless it is short) none of the others that the transcript shows. `b129…` stands for every word that begins so,
-//! a digest and its short form; `~2000` for a number within a fifth of this one.
+//! a digest and its short form (each digest has to be named so, because the images are built from packages); `~2000` for a
+//! number within a fifth of this one.
 //!
 //! With `INSTA_UPDATE=always` a transcript that differs takes what the VM has shown, and so does its recording.
 
