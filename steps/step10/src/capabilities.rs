@@ -75,6 +75,8 @@ pub struct Set(u64);
 
 impl Set {
     pub const NONE: Set = Set(0);
+    /// Whatever the kernel has no better name for.
+    pub const SYS_ADMIN: Set = Set(1 << 21);
 
     /// What the command has unless somebody says otherwise.
     pub fn default_of_engines() -> Set {
@@ -183,13 +185,12 @@ pub fn bound(kept: Set) -> Result<(), Error> {
 }
 
 /// Makes a set this thread's: effective and permitted, so that it may use them, and no more than
-/// these. With `hand_on` also inheritable and ambient: only so does a program keep them that is started
-/// by another user than root, and has none of its own. Else those two are empty.
-pub fn take(set: Set, hand_on: bool) -> Result<(), Error> {
-    let inheritable = if hand_on { set } else { Set::NONE };
+/// these. What is `inheritable` is also ambient: only so does a program keep it that is started by
+/// another user than root, and has none of its own.
+pub fn take(set: Set, inheritable: Set) -> Result<(), Error> {
     let cleared = prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u32, 0);
     cleared.explain("prctl PR_CAP_AMBIENT_CLEAR_ALL")?;
-    capset(set, inheritable).explain(format_args!("capset {set}"))?;
+    keep(set, inheritable)?;
     for number in inheritable.numbers() {
         let raised = prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u32, number);
         raised.explain(format_args!("prctl PR_CAP_AMBIENT_RAISE {}", Set::of(number)))?;
@@ -197,8 +198,8 @@ pub fn take(set: Set, hand_on: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// capset(2): `set` becomes effective and permitted.
-fn capset(set: Set, inheritable: Set) -> Result<(), Errno> {
+/// capset(2): `set` becomes effective and permitted. What is ambient stays, if it is in both sets.
+pub fn keep(set: Set, inheritable: Set) -> Result<(), Error> {
     let header = Header { version: VERSION_3, pid: 0 };
     // Each half of the numbers has a structure of its own: there were 32 once.
     let half = |shift: u32| Data {
@@ -208,7 +209,8 @@ fn capset(set: Set, inheritable: Set) -> Result<(), Errno> {
     };
     let data = [half(0), half(32)];
     // SAFETY: both have the layout of linux/capability.h, and the kernel only reads them.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) }).map(drop)
+    let done = unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) };
+    Errno::result(done).explain(format_args!("capset {set}")).map(drop)
 }
 
 /// With it capset takes 64 numbers (_LINUX_CAPABILITY_VERSION_3).

@@ -1,25 +1,19 @@
 //! What confines a command, beside its namespaces: which capabilities it has, and whether a program
 //! can give it more.
 
-use std::str::FromStr;
-
 use clap::Args;
 use nix::sys::prctl;
 use shared::{Error, Explain};
 use step8::user::User;
 
 use crate::capabilities::{self, Set};
+use crate::choice::Choice;
 
 /// The options that say how much power the command has.
 #[derive(Args)]
 pub struct Privileges {
-    /// Give the command a capability, as in NET_RAW or CAP_NET_RAW; ALL for every one
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    cap_add: Vec<Named>,
-
-    /// Take one away; ALL for every one that is not added
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    cap_drop: Vec<Named>,
+    #[command(flatten)]
+    capabilities: Choice,
 
     /// no-new-privileges: no program gives the command more than it has, set-user-ID or not
     #[arg(long, value_name = "WORD", value_parser = security_option)]
@@ -28,21 +22,6 @@ pub struct Privileges {
     /// Refused
     #[arg(long, hide = true)]
     privileged: bool,
-}
-
-/// A word after --cap-add or --cap-drop.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Named {
-    All,
-    One(Set),
-}
-
-impl FromStr for Named {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Named, String> {
-        if text.eq_ignore_ascii_case("ALL") { Ok(Named::All) } else { text.parse().map(Named::One) }
-    }
 }
 
 /// A word after --security-opt.
@@ -83,7 +62,7 @@ impl Confinement {
         for SecurityOption::NoNewPrivileges(wanted) in &options.security_opt {
             no_new_privileges = *wanted;
         }
-        let (bounding, asked) = choose(&options.cap_add, &options.cap_drop)?;
+        let (bounding, asked) = options.capabilities.sets()?;
         Ok(Confinement { bounding, asked, no_new_privileges })
     }
 
@@ -100,81 +79,16 @@ impl Confinement {
         prctl::set_keepcaps(true).explain("prctl PR_SET_KEEPCAPS")?;
         user.take_on()?;
         if user.uid == 0 {
-            capabilities::take(self.bounding, false)
+            capabilities::take(self.bounding, Set::NONE)
         } else {
-            capabilities::take(self.asked, !self.asked.is_empty())
+            capabilities::take(self.asked, self.asked)
         }
     }
-}
-
-/// What the command can have, and what of it was asked for.
-fn choose(add: &[Named], drop: &[Named]) -> Result<(Set, Set), Error> {
-    let (adds_all, drops_all) = (add.contains(&Named::All), drop.contains(&Named::All));
-    if adds_all && drops_all {
-        return Err(Error::new("--cap-add ALL and --cap-drop ALL contradict each other"));
-    }
-    let (added, dropped) = (one_by_one(add), one_by_one(drop));
-    let both = added & dropped;
-    if !both.is_empty() {
-        return Err(Error::new(format!("{both} can't be added and dropped")));
-    }
-    if adds_all {
-        let most = Set::all() - dropped;
-        return Ok((most, most));
-    }
-    let usual = if drops_all { Set::NONE } else { Set::default_of_engines() };
-    Ok(((usual | added) - dropped, added))
-}
-
-/// Those that have a name of their own.
-fn one_by_one(named: &[Named]) -> Set {
-    named.iter().fold(Set::NONE, |union, one| match one {
-        Named::All => union,
-        Named::One(set) => union | *set,
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn named(names: &[&str]) -> Vec<Named> {
-        names.iter().map(|name| name.parse().unwrap()).collect()
-    }
-
-    #[test]
-    fn capabilities_by_podmans_rules() {
-        let usual = Set::default_of_engines();
-        let raw: Set = "NET_RAW".parse().unwrap();
-        let chown: Set = "CHOWN".parse().unwrap();
-        for (add, drop, expected) in [
-            (&[][..], &[][..], (usual, Set::NONE)),
-            (&["NET_RAW"], &[], (usual | raw, raw)),
-            (&[], &["CHOWN"], (usual - chown, Set::NONE)),
-            (&["NET_RAW"], &["CHOWN"], ((usual | raw) - chown, raw)),
-            (&[], &["ALL"], (Set::NONE, Set::NONE)),
-            (&["NET_RAW"], &["ALL"], (raw, raw)),
-            // Also one that is there by default.
-            (&["CHOWN"], &["ALL"], (chown, chown)),
-            (&["all"], &[], (Set::all(), Set::all())),
-            (&["ALL"], &["CHOWN"], (Set::all() - chown, Set::all() - chown)),
-            // What is not there can be dropped.
-            (&[], &["NET_RAW"], (usual, Set::NONE)),
-        ] {
-            assert_eq!(choose(&named(add), &named(drop)).unwrap(), expected, "{add:?} {drop:?}");
-        }
-    }
-
-    #[test]
-    fn contradictions_are_refused() {
-        for (add, drop, words) in [
-            (&["ALL"][..], &["ALL"][..], "--cap-add ALL and --cap-drop ALL"),
-            (&["NET_RAW", "KILL"], &["cap_net_raw"], "CAP_NET_RAW can't be added and dropped"),
-        ] {
-            let error = choose(&named(add), &named(drop)).unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
-        }
-    }
 
     #[test]
     fn security_options_in_dockers_spelling() {
