@@ -41,6 +41,7 @@ pub mod waiting;
 mod stage0;
 mod stage1;
 mod stage10;
+mod stage11;
 mod stage2;
 mod stage3;
 mod stage4;
@@ -91,6 +92,7 @@ const STAGES: &[&[&[Check]]] = &[
     &stage8::CHECKS,
     &stage9::CHECKS,
     &stage10::CHECKS,
+    &stage11::CHECKS,
 ];
 
 /// All checks, in the order of the stages.

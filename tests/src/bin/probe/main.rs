@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io::{self, Read};
+use std::num::ParseIntError;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
@@ -12,6 +13,7 @@ use nix::sys::signal::{SigSet, Signal, raise};
 use nix::unistd::{Gid, Uid, execv, geteuid, getpid, getppid, getuid, pause, setgid, setuid};
 
 mod attacks;
+mod calls;
 mod inside;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,10 +50,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "writable" => inside::writable(text(1).as_ref())?,
         "spin" => spin(),
         "power" => print!("{}", inside::power()?),
+        "calls" => calls::all()?,
+        "call" => println!("{}", calls::one(text(1).parse()?, numbers(&args[2..])?)),
+        "call32" => println!("{}", if calls::as_32_bits() { "ok" } else { "refused" }),
         "queue" => println!("{}", if has_queue(text(1).parse()?) { "there" } else { "none" }),
         other => return Err(format!("probe has no {other:?}").into()),
     }
     Ok(())
+}
+
+/// Up to six numbers, in base 16; the others are 0.
+fn numbers(words: &[OsString]) -> Result<[u64; 6], ParseIntError> {
+    let mut numbers = [0; 6];
+    for (number, word) in numbers.iter_mut().zip(words) {
+        *number = u64::from_str_radix(word.to_str().unwrap_or_default(), 16)?;
+    }
+    Ok(numbers)
 }
 
 /// The environment, sorted, a variable a line.

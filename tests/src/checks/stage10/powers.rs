@@ -131,8 +131,8 @@ fn wrong_capabilities(engine: &Engine) -> Verdict {
 
 fn wrong_security_options(engine: &Engine) -> Verdict {
     for (word, reason) in [
-        ("no-new-privs", "there is only no-new-privileges"),
-        ("label=disable", "there is only no-new-privileges"),
+        ("no-new-privs", "no-new-privileges"),
+        ("label=disable", "no-new-privileges"),
         ("no-new-privileges:perhaps", "true or false"),
     ] {
         is_refused(engine, &["--security-opt", word], &["--security-opt", word, reason])?;

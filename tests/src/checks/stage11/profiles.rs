@@ -1,0 +1,194 @@
+//! Profiles of the caller's own.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::*;
+
+promises! { stage 11:
+    profile_of_docker "seccomp=FILE reads Docker's form: conditions on capabilities, machine and kernel, and on arguments"
+    profile_of_others "and the OCI's, with its flags; and podman's, with errnos by name"
+    every_action "each action does what it says, and a command that a filter ends gives 128 and its signal"
+    as_podman by one "with podman's profile each call comes to what it comes to in podman's container"
+    wrong_profiles by one "a profile that can't be read, or means nothing: 125, and the place in it"
+    wrong_seccomp_options by one "seccomp without a file: 125, and what there is"
+}
+
+/// A profile that allows all but what these rules say.
+fn but(rules: &str) -> String {
+    format!(r#"{{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{rules}]}}"#)
+}
+
+const GETPPID: (i64, &str) = (libc::SYS_getppid, "");
+
+fn profile_of_docker(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    for (conditions, options, expected) in [
+        ("", &[][..], "ESRCH"),
+        (r#", "includes": {"caps": ["CAP_SYS_TIME"]}"#, &[], "ok"),
+        (r#", "includes": {"caps": ["CAP_SYS_TIME"]}"#, &["--cap-add=SYS_TIME"], "ESRCH"),
+        (r#", "excludes": {"caps": ["CAP_CHOWN"]}"#, &[], "ok"),
+        (r#", "excludes": {"caps": ["CAP_CHOWN"]}"#, &["--cap-drop=CHOWN"], "ESRCH"),
+        (r#", "includes": {"arches": ["amd64"]}"#, &[], "ESRCH"),
+        (r#", "includes": {"arches": ["s390x"]}"#, &[], "ok"),
+        (r#", "includes": {"minKernel": "4.8"}"#, &[], "ESRCH"),
+        (r#", "includes": {"minKernel": "99.0"}"#, &[], "ok"),
+    ] {
+        let rule = format!(
+            r#"{{"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 3, "comment": "x"{conditions}}}"#
+        );
+        let option = profile(&home, "docker.json", &but(&rule))?;
+        comes_to(engine, &[options, &[&option]].concat(), GETPPID, expected)?;
+    }
+    let compared = |op: &str, value: u64, two: u64| {
+        but(&format!(
+            r#"{{"names": ["getpgid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 3,
+                "args": [{{"index": 5, "value": {value}, "valueTwo": {two}, "op": "SCMP_CMP_{op}"}}]}}"#
+        ))
+    };
+    let big = 1 << 32 | 7;
+    for (op, value, two, refused, taken) in [
+        ("EQ", big, 0, "100000007", "7"),
+        ("NE", big, 0, "200000007", "100000007"),
+        ("LT", big, 0, "ffffffff", "100000007"),
+        ("LE", big, 0, "100000007", "100000008"),
+        ("GT", big, 0, "200000000", "100000007"),
+        ("GE", big, 0, "100000007", "100000006"),
+        ("MASKED_EQ", 0xf0_0000_00f0, 0x10_0000_0020, "7f1f0000002f", "20"),
+    ] {
+        let option = profile(&home, "arguments.json", &compared(op, value, two))?;
+        for (last, expected) in [(refused, "ESRCH"), (taken, "ok")] {
+            comes_to(
+                engine,
+                &[&option],
+                (libc::SYS_getpgid, &format!("0 0 0 0 0 {last}")),
+                expected,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn profile_of_others(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let oci = r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+        "flags": ["SECCOMP_FILTER_FLAG_LOG"],
+        "syscalls": [{"names": ["getppid"], "action": "SCMP_ACT_ERRNO"}]}"#;
+    comes_to(engine, &[&profile(&home, "oci.json", oci)?], GETPPID, "EPERM")?;
+    let podman = but(
+        r#"{"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "args": null, "errno": "ENOMEDIUM"}"#,
+    );
+    comes_to(engine, &[&profile(&home, "podman.json", &podman)?], GETPPID, "ENOMEDIUM")
+}
+
+fn every_action(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    for (action, status, printed) in [
+        ("SCMP_ACT_ALLOW", 0, "ok\n"),
+        ("SCMP_ACT_LOG", 0, "ok\n"),
+        ("SCMP_ACT_ERRNO", 0, "EPERM\n"),
+        // Nobody traces it.
+        ("SCMP_ACT_TRACE", 0, "ENOSYS\n"),
+        ("SCMP_ACT_TRAP", 128 + libc::SIGSYS, ""),
+        ("SCMP_ACT_KILL", 128 + libc::SIGSYS, ""),
+        ("SCMP_ACT_KILL_THREAD", 128 + libc::SIGSYS, ""),
+        ("SCMP_ACT_KILL_PROCESS", 128 + libc::SIGSYS, ""),
+    ] {
+        let rule = format!(r#"{{"names": ["getppid"], "action": "{action}"}}"#);
+        let option = profile(&home, "action.json", &but(&rule))?;
+        let number = libc::SYS_getppid.to_string();
+        let outcome = run(engine, &[&option], &["/bin/probe", "call", &number])?;
+        outcome.ends_with(status)?.prints(printed)?;
+    }
+    Ok(())
+}
+
+/// Where Debian has podman's profile.
+const PODMANS: &str = "/usr/share/containers/seccomp.json";
+
+fn as_podman(engine: &Engine) -> Verdict {
+    let option = format!("--security-opt=seccomp={PODMANS}");
+    let ours = run(engine, &[&option], &["/bin/probe", "calls"])?;
+    let ours = all_calls(&ours.ends_with(0)?.stdout);
+    let root = Path::new("/tmp/of-podman");
+    fs::create_dir_all(root.join("bin"))?;
+    fs::copy("/slipway/bin/probe", root.join("bin/probe"))?;
+    let mut podman = Command::new("podman");
+    podman.args([
+        "--cgroup-manager=cgroupfs",
+        "run",
+        "--rm",
+        "--network=none",
+        "--log-driver=none",
+    ]);
+    podman.args(["--security-opt", &format!("seccomp={PODMANS}"), "--rootfs"]).arg(root);
+    let theirs = Outcome::of(
+        {
+            podman.args(["/bin/probe", "calls"]);
+            podman
+        },
+        b"",
+    )?;
+    let theirs = all_calls(&theirs.ends_with(0)?.stdout);
+    // What it leaves for the next time.
+    for left in ["/run/containers", "/run/crun", "/run/libpod"].map(Path::new) {
+        fs::remove_dir_all(left)?;
+    }
+    fs::remove_dir_all(root)?;
+    for group in ["libpod_parent/conmon", "libpod_parent"] {
+        fs::remove_dir(Path::new("/sys/fs/cgroup").join(group))?;
+    }
+    let differ = |number: &&u32| ours.get(*number) != theirs.get(*number);
+    let line =
+        |number: &u32| format!("{number}: {:?} and {:?}", ours.get(number), theirs.get(number));
+    let different: Vec<String> = ours.keys().filter(differ).map(line).collect();
+    let tried = format!("the calls 0 to {} under {PODMANS}", ours.len());
+    require(different.is_empty(), &tried, "what podman's container says", different.join(", "))
+}
+
+fn wrong_profiles(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let rule = |words: &str| but(&format!("{{{words}}}"));
+    for (text, words) in [
+        ("".to_string(), &["EOF"][..]),
+        ("{".into(), &["EOF"]),
+        ("[]".into(), &["is wrong"]),
+        ("{}".into(), &["defaultAction"]),
+        (r#"{"defaultAction": "ALLOW"}"#.into(), &["defaultAction", "ALLOW"]),
+        (r#"{"defaultAction": "SCMP_ACT_NOTIFY"}"#.into(), &["listener"]),
+        (rule(r#""names": ["reed"], "action": "SCMP_ACT_TRAP""#), &["syscalls[0]", "reed"]),
+        (rule(r#""names": ["read"], "action": "SCMP_ACT_TRAP", "arg": []"#), &["arg"]),
+        (rule(r#""names": ["execve"], "action": "SCMP_ACT_ERRNO""#), &["refuses execve"]),
+        (r#"{"defaultAction": "SCMP_ACT_ERRNO"}"#.into(), &["refuses"]),
+        ("\u{1b}[2J".into(), &["is wrong"]),
+    ] {
+        let option = profile(&home, "wrong.json", &text)?;
+        let words = [&["wrong.json"], words].concat();
+        home.is_refused(engine.image(&[&option], &image(engine)?, &["/bin/true"]), b"", &words)?;
+    }
+    let pipe = home.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o666))?;
+    for (path, reason) in [
+        ("/nowhere/profile.json".to_string(), "No such file"),
+        (home.path().display().to_string(), "no regular file"),
+        (pipe.display().to_string(), "no regular file"),
+        ("/dev/zero".into(), "no regular file"),
+    ] {
+        let option = format!("--security-opt=seccomp={path}");
+        let command = engine.image(&[&option], &image(engine)?, &["/bin/true"]);
+        home.is_refused(command, b"", &[&path, reason])?;
+    }
+    Ok(())
+}
+
+fn wrong_seccomp_options(engine: &Engine) -> Verdict {
+    for word in ["seccomp", "seccomp=", "seccomp:"] {
+        let outcome = run(engine, &["--security-opt", word], &["/bin/true"])?;
+        outcome
+            .ends_with(125)?
+            .prints("")?
+            .complains_of(&["--security-opt", "FILE or unconfined"])?;
+    }
+    Ok(())
+}
