@@ -31,6 +31,7 @@ pub mod failure;
 pub mod fixture;
 pub mod images;
 pub mod machine;
+pub mod podman;
 pub mod refusals;
 pub mod running;
 pub mod samples;

@@ -5,11 +5,12 @@ use super::failure::{Failure, Verdict, equal, require};
 use super::images::{Archive, Item};
 use super::{Check, samples};
 
+mod beside;
 mod masked;
 mod powers;
 
 /// The checks, by what they are about.
-pub const CHECKS: [&[Check]; 2] = [powers::CHECKS, masked::CHECKS];
+pub const CHECKS: [&[Check]; 3] = [powers::CHECKS, masked::CHECKS, beside::CHECKS];
 
 /// Podman's default: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, SYS_CHROOT
 /// and SETFCAP.

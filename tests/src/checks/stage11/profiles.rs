@@ -1,10 +1,7 @@
 //! Profiles of the caller's own.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
 use super::*;
+use crate::checks::podman::Podman;
 
 promises! { stage 11:
     profile_of_docker "seccomp=FILE reads Docker's form: conditions on capabilities, machine and kernel, and on arguments"
@@ -111,34 +108,8 @@ fn as_podman(engine: &Engine) -> Verdict {
     let option = format!("--security-opt=seccomp={PODMANS}");
     let ours = run(engine, &[&option], &["/bin/probe", "calls"])?;
     let ours = all_calls(&ours.ends_with(0)?.stdout);
-    let root = Path::new("/tmp/of-podman");
-    fs::create_dir_all(root.join("bin"))?;
-    fs::copy("/slipway/bin/probe", root.join("bin/probe"))?;
-    let mut podman = Command::new("podman");
-    podman.args([
-        "--cgroup-manager=cgroupfs",
-        "run",
-        "--rm",
-        "--network=none",
-        "--log-driver=none",
-    ]);
-    podman.args(["--security-opt", &format!("seccomp={PODMANS}"), "--rootfs"]).arg(root);
-    let theirs = Outcome::of(
-        {
-            podman.args(["/bin/probe", "calls"]);
-            podman
-        },
-        b"",
-    )?;
+    let theirs = Podman::new()?.run(&[&option], &["/bin/probe", "calls"])?;
     let theirs = all_calls(&theirs.ends_with(0)?.stdout);
-    // What it leaves for the next time.
-    for left in ["/run/containers", "/run/crun", "/run/libpod"].map(Path::new) {
-        fs::remove_dir_all(left)?;
-    }
-    fs::remove_dir_all(root)?;
-    for group in ["libpod_parent/conmon", "libpod_parent"] {
-        fs::remove_dir(Path::new("/sys/fs/cgroup").join(group))?;
-    }
     let differ = |number: &&u32| ours.get(*number) != theirs.get(*number);
     let line =
         |number: &u32| format!("{number}: {:?} and {:?}", ours.get(number), theirs.get(number));
