@@ -1,7 +1,6 @@
 //! System calls: which number each has on which machine. There is no rule behind the numbers, and
 //! every kind of processor has its own.
 
-use std::collections::HashMap;
 use std::env::consts::ARCH;
 use std::fmt;
 use std::str::FromStr;
@@ -46,16 +45,13 @@ impl Machine {
         }
     }
 
-    /// The numbers of all its calls.
-    pub fn numbers(self) -> HashMap<&'static str, u32> {
-        match self {
-            Machine::X86_64 => x86_64::Sysno::iter().map(|c| (c.name(), c.id() as u32)).collect(),
-            Machine::Aarch64 => {
-                let numbers =
-                    aarch64::Sysno::iter().map(|c| (as_elsewhere(c.name()), c.id() as u32));
-                numbers.collect()
-            }
-        }
+    /// The number of a call.
+    pub fn number(self, name: &str) -> Option<u32> {
+        let number = match self {
+            Machine::X86_64 => name.parse().map(|call: x86_64::Sysno| call.id()),
+            Machine::Aarch64 => as_there(name).parse().map(|call: aarch64::Sysno| call.id()),
+        };
+        number.ok().map(|number| number as u32)
     }
 
     /// The name of the call with this number.
@@ -63,14 +59,21 @@ impl Machine {
         let number = number as usize;
         match self {
             Machine::X86_64 => x86_64::Sysno::new(number).map(|call| call.name()),
-            Machine::Aarch64 => aarch64::Sysno::new(number).map(|call| as_elsewhere(call.name())),
+            Machine::Aarch64 => aarch64::Sysno::new(number).map(|call| match call.name() {
+                FSTATAT => NEWFSTATAT,
+                name => name,
+            }),
         }
     }
 }
 
-/// The name by which profiles know a call: the header of aarch64 has it without the `new`.
-fn as_elsewhere(name: &'static str) -> &'static str {
-    if name == "fstatat" { "newfstatat" } else { name }
+/// Profiles know one call of aarch64 by the name that x86_64 has for it.
+const NEWFSTATAT: &str = "newfstatat";
+const FSTATAT: &str = "fstatat";
+
+/// The name that aarch64's table has for a call.
+fn as_there(name: &str) -> &str {
+    if name == NEWFSTATAT { FSTATAT } else { name }
 }
 
 /// Calls that 32-bit ARM and the first Linux have, and no table.
@@ -126,7 +129,7 @@ mod tests {
             ("_llseek", None, None),
         ] {
             for (machine, number) in [(Machine::X86_64, x86_64), (Machine::Aarch64, aarch64)] {
-                assert_eq!(machine.numbers().get(name).copied(), number, "{name} {machine}");
+                assert_eq!(machine.number(name), number, "{name} {machine}");
                 if let Some(number) = number {
                     assert_eq!(machine.name(number), Some(name));
                 }

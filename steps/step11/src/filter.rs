@@ -72,20 +72,12 @@ struct Range<'a> {
 /// The numbers from 0 on, divided where the fate changes.
 fn ranges(rules: &Rules) -> Vec<Range<'_>> {
     let mut ranges: Vec<Range> = Vec::new();
-    let mut add = |first, branches| {
+    // Behind the last call comes what no kernel has.
+    for (first, branches) in (0..).zip(rules.calls.iter().map(Vec::as_slice).chain([&[][..]])) {
         if ranges.last().is_none_or(|last| last.branches != branches) {
             ranges.push(Range { first, branches });
         }
-    };
-    let mut next = 0;
-    for (&number, branches) in &rules.calls {
-        if number > next {
-            add(next, &[]);
-        }
-        add(number, branches);
-        next = number + 1;
     }
-    add(next, &[]);
     ranges
 }
 

@@ -1,7 +1,7 @@
 //! A profile: the document in which Docker, podman and the OCI say what a filter decides (OCI runtime
 //! specification, config-linux.md, "Seccomp"). Docker adds conditions to it, podman errnos by name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -71,7 +71,7 @@ pub struct Setting {
 impl Profile {
     /// Our own.
     pub fn of_engine() -> Profile {
-        Profile::parse(DEFAULT.as_bytes()).expect("a test reads it")
+        serde_json::from_str(DEFAULT).expect("a test reads it")
     }
 
     /// The one that allows everything: what a recording begins with where there is no filter.
@@ -113,11 +113,11 @@ impl Profile {
     /// What it decides in this setting.
     pub fn rules(&self, setting: Setting) -> Result<Rules, String> {
         let default = self.default_action.verdict(self.default_errno()?)?;
-        let mut rules = Rules { machine: setting.machine, default, calls: BTreeMap::new() };
-        let numbers = setting.machine.numbers();
+        let mut rules = Rules { machine: setting.machine, default, calls: Vec::new() };
+        let number = |name: &str| setting.machine.number(name);
         for (at, rule) in self.syscalls.iter().enumerate() {
             let within = |cause| format!("syscalls[{at}]: {cause}");
-            let is_unknown = |name: &&str| !numbers.contains_key(name) && !calls::is_known(name);
+            let is_unknown = |name: &&str| number(name).is_none() && !calls::is_known(name);
             if let Some(name) = rule.names().find(is_unknown) {
                 return Err(within(format!("there is no call {}", shown(name))));
             }
@@ -126,8 +126,8 @@ impl Profile {
             if branch.verdict == default || !rule.fits(setting).map_err(within)? {
                 continue;
             }
-            for number in rule.names().filter_map(|name| numbers.get(name)) {
-                rules.add(*number, branch.clone());
+            for number in rule.names().filter_map(number) {
+                rules.add(number, branch.clone());
             }
         }
         Ok(rules)

@@ -28,8 +28,8 @@ impl Filter {
     /// `still` are the calls that the engine itself has to make when the filter holds.
     pub fn new(profile: &Profile, bounding: Set, still: &[&str]) -> Result<Filter, Error> {
         let rules = profile.rules(here(bounding)?).map_err(Error::new)?;
-        let numbers = rules.machine.numbers();
-        if let Some(name) = still.iter().find(|name| !rules.may_let_through(numbers[*name])) {
+        let number = |name: &str| rules.machine.number(name).expect("every machine has it");
+        if let Some(name) = still.iter().find(|name| !rules.may_let_through(number(name))) {
             let cause = format!("the filter refuses {name}, and no command starts without it");
             return Err(Error::new(cause));
         }
@@ -45,13 +45,13 @@ impl Filter {
                 *verdict = Verdict::ASK;
             }
         };
-        rules.calls.values_mut().flatten().for_each(|branch| ask(&mut branch.verdict));
+        rules.calls.iter_mut().flatten().for_each(|branch| ask(&mut branch.verdict));
         ask(&mut rules.default);
         let test =
             Test { argument: 0, condition: Condition::Equal, value: record::unasked()?.into() };
         let first = Branch { tests: vec![test], verdict: Verdict::ALLOW };
-        let sendmsg = rules.machine.numbers()["sendmsg"];
-        rules.calls.entry(sendmsg).or_default().insert(0, first);
+        let sendmsg = rules.machine.number("sendmsg").expect("every machine has it");
+        rules.of(sendmsg).insert(0, first);
         let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
         Filter::from_rules(&rules, profile.flags().map_err(Error::new)? | flags)
     }

@@ -1,6 +1,5 @@
 //! What a filter decides: for each call a verdict, which may depend on the call's arguments.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use nix::errno::Errno;
@@ -108,27 +107,37 @@ pub struct Rules {
     pub machine: Machine,
     /// For calls that are not listed, and for those that fit no branch.
     pub default: Verdict,
-    /// By number. The first branch that fits says what becomes of the call.
-    pub calls: BTreeMap<u32, Vec<Branch>>,
+    /// At its number for each call: the first branch that fits says what becomes of it.
+    pub calls: Vec<Vec<Branch>>,
 }
 
 impl Rules {
     /// Adds a branch to a call's. One without tests is for all that comes, so others would be in vain
     /// beside it: it takes their place, as with libseccomp, and the first such stays.
     pub fn add(&mut self, number: u32, branch: Branch) {
-        let branches = self.calls.entry(number).or_default();
+        let branches = self.of(number);
         if branches.first().is_some_and(|first| first.tests.is_empty()) {
             return;
         }
         if branch.tests.is_empty() {
-            branches.clear();
+            *branches = vec![branch];
+        } else {
+            branches.push(branch);
         }
-        branches.push(branch);
+    }
+
+    /// The branches of a call.
+    pub fn of(&mut self, number: u32) -> &mut Vec<Branch> {
+        let number = number as usize;
+        if self.calls.len() <= number {
+            self.calls.resize_with(number + 1, Vec::new);
+        }
+        &mut self.calls[number]
     }
 
     /// Whether a call can pass, whatever its arguments have to be.
     pub fn may_let_through(&self, number: u32) -> bool {
-        let branches = self.calls.get(&number).map_or(&[][..], Vec::as_slice);
+        let branches = self.calls.get(number as usize).map_or(&[][..], Vec::as_slice);
         let is_closed = branches.iter().any(|branch| branch.tests.is_empty());
         branches.iter().any(|branch| branch.verdict.lets_through())
             || !is_closed && self.default.lets_through()
@@ -136,7 +145,7 @@ impl Rules {
 
     /// All verdicts that it can come to.
     pub fn verdicts(&self) -> impl Iterator<Item = Verdict> {
-        let branches = self.calls.values().flatten();
+        let branches = self.calls.iter().flatten();
         branches.map(|branch| branch.verdict).chain([self.default])
     }
 }

@@ -56,8 +56,6 @@ pub fn walk(code: &[Instruction], call: &Call) -> (Vec<usize>, Verdict) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::calls::Machine;
     use crate::filter::compile;
@@ -71,7 +69,7 @@ mod tests {
         if rules.machine == Machine::X86_64 && call.number >= 0x4000_0000 {
             return Verdict::NOT_THERE;
         }
-        let branches = rules.calls.get(&call.number).map_or(&[][..], Vec::as_slice);
+        let branches = rules.calls.get(call.number as usize).map_or(&[][..], Vec::as_slice);
         let fits = |branch: &&Branch| branch.tests.iter().all(|test| test.holds(&call.arguments));
         branches.iter().find(fits).map_or(rules.default, |branch| branch.verdict)
     }
@@ -131,7 +129,7 @@ mod tests {
         let mut numbers = Numbers(2026);
         for round in 0..300 {
             let machine = numbers.one_of(&[Machine::X86_64, Machine::Aarch64]);
-            let mut rules = Rules { machine, default: Verdict::NOT_THERE, calls: BTreeMap::new() };
+            let mut rules = Rules { machine, default: Verdict::NOT_THERE, calls: Vec::new() };
             // From none to so many that jumps are far.
             for _ in 0..round {
                 let number = numbers.below(460) as u32;
@@ -153,7 +151,7 @@ mod tests {
     fn every_filter_ends() {
         let mut numbers = Numbers(11);
         let mut rules =
-            Rules { machine: Machine::X86_64, default: Verdict::NOT_THERE, calls: BTreeMap::new() };
+            Rules { machine: Machine::X86_64, default: Verdict::NOT_THERE, calls: Vec::new() };
         for number in 0..400 {
             rules.add(number, branch(&mut numbers));
         }

@@ -230,6 +230,16 @@ pub const ALL: &[Row] = &[
         contenders: shared::remove,
     },
     Row {
+        name: "start-11",
+        work: "start `true` under a filter, as root: step 11",
+        needs_root: true,
+        rounds: 501,
+        short_rounds: 21,
+        is_slow: false,
+        bars: &[Above { ours: "step 11", theirs: "step 10", at_most: 0.3 }],
+        contenders: shared::filtered,
+    },
+    Row {
         name: "just-step",
         work: "`./just step 4` when nothing has changed, beside the step itself",
         needs_root: true,

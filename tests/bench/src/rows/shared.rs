@@ -1,6 +1,5 @@
-//! Images that share their layers: step 9.
+//! Images that share their layers, and what is run in them: step 9 and later.
 
-use std::path::Path;
 use std::process::Command;
 
 use super::pull::{afresh, empty, offer};
@@ -20,22 +19,39 @@ const TEN: usize = 10;
 pub fn start(bench: &Bench) -> Result<Vec<Contender>, String> {
     let rootfs = bench.rootfs();
     let log = bench.path("log");
-    let (eight, nine) = (bench.path("home"), bench.path("home-9"));
-    let image = pull(bench, "step8", &eight, |command| command)?;
-    pull(bench, "step9", &nine, |command| command)?;
-    let stored = |step: &str, home: &Path| {
-        let mut command = bench.program(step);
-        command.env("SLIPWAY_HOME", home).args(["run", "--pull=never", &image, "/bin/true"]);
-        command
-    };
+    let (eight, nine) =
+        (stored(bench, "step8", "home", &[])?, stored(bench, "step9", "home-9", &[])?);
     Ok(installed(vec![
-        (&[], once("step 8", stored("step8", &eight), &log)),
-        (&[], once("step 9", stored("step9", &nine), &log)),
+        (&[], once("step 8", eight, &log)),
+        (&[], once("step 9", nine, &log)),
         (
             &["bwrap"],
             once("bubblewrap", bubblewrap(&rootfs, &["--unshare-all", "--share-net"]), &log),
         ),
     ]))
+}
+
+/// Starting it under a filter, beside the step before and none.
+pub fn filtered(bench: &Bench) -> Result<Vec<Contender>, String> {
+    let log = bench.path("log");
+    let unconfined = ["--security-opt=seccomp=unconfined"];
+    let [before, with, without] = [("step10", &[][..]), ("step11", &[]), ("step11", &unconfined)]
+        .map(|(step, options)| stored(bench, step, "home-9", options));
+    Ok(vec![
+        once("step 10", before?, &log),
+        once("step 11", with?, &log),
+        once("step 11, unconfined", without?, &log),
+    ])
+}
+
+/// The command that starts `true` in a stored image, which is pulled before.
+fn stored(bench: &Bench, step: &str, home: &str, options: &[&str]) -> Result<Command, String> {
+    let home = bench.path(home);
+    let image = pull(bench, step, &home, |command| command)?;
+    let mut command = bench.program(step);
+    command.env("SLIPWAY_HOME", home).args(["run", "--pull=never"]).args(options);
+    command.args([&image, "/bin/true"]);
+    Ok(command)
 }
 
 /// Ten images, each a small layer on the same base.

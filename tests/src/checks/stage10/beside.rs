@@ -50,7 +50,10 @@ fn as_podman(engine: &Engine) -> Verdict {
             let theirs = podman.run(&options, &["/bin/sh", "-c", &script])?;
             let tried = options.join(" ");
             let [ours, theirs] = [said(ours)?, said(theirs)?];
-            equal(&tried, "its power, beside podman's", &theirs, &ours)?;
+            for (ours, theirs) in ours.lines().zip(theirs.lines()) {
+                equal(&tried, "its power, beside podman's", theirs.trim(), ours.trim())?;
+            }
+            equal(&tried, "as many programs as podman's", theirs.len(), ours.len())?;
             let _ = write!(table, "{tried}\n{ours}");
         }
     }
