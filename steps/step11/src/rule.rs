@@ -189,9 +189,9 @@ impl Rule {
         for (at, argument) in self.args.iter().enumerate() {
             let test = argument.test().map_err(|cause| format!("args[{at}]: {cause}"))?;
             if tests.iter().any(|other| other.argument == test.argument) {
-                // For runc either condition would do, for crun it is an error.
-                let twice = format!("argument {} twice: engines differ in", test.argument);
-                return Err(format!("args[{at}]: {twice} what that means"));
+                // For libseccomp it is an error, so runc and crun make a rule of each condition.
+                let twice = format!("argument {} twice: for real engines", test.argument);
+                return Err(format!("args[{at}]: {twice} each condition is a rule of its own"));
             }
             tests.push(test);
         }
