@@ -57,7 +57,7 @@ impl Filter {
     }
 
     fn from_rules(rules: &Rules, flags: libc::c_ulong) -> Result<Filter, Error> {
-        if let Some(verdict) = rules.verdicts().find(|verdict| !is_in_kernel(*verdict)) {
+        if let Some(verdict) = rules.verdicts().into_iter().find(|it| !is_in_kernel(*it)) {
             return Err(Error::new(format!("this kernel's filters can't {verdict}")));
         }
         let code = filter::compile(rules);

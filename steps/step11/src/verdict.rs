@@ -1,5 +1,6 @@
 //! What a filter decides: for each call a verdict, which may depend on the call's arguments.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use nix::errno::Errno;
@@ -9,7 +10,7 @@ use crate::calls::Machine;
 
 /// What becomes of a call: an action in the upper 16 bits, and what belongs to it in the lower ones
 /// (seccomp(2), SECCOMP_RET_*).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Verdict(pub u32);
 
 impl Verdict {
@@ -144,8 +145,8 @@ impl Rules {
     }
 
     /// All verdicts that it can come to.
-    pub fn verdicts(&self) -> impl Iterator<Item = Verdict> {
+    pub fn verdicts(&self) -> BTreeSet<Verdict> {
         let branches = self.calls.iter().flatten();
-        branches.map(|branch| branch.verdict).chain([self.default])
+        branches.map(|branch| branch.verdict).chain([self.default]).collect()
     }
 }
