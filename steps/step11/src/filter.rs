@@ -5,6 +5,8 @@ use nix::libc::{self, sock_filter};
 
 use crate::calls::Machine;
 use crate::verdict::{Branch, Condition, Rules, Test, Verdict};
+use Compare::{AtLeast, Equal, Greater};
+use Instruction::{And, If, Jump, Load, Return};
 
 /// The most instructions that the kernel takes (BPF_MAXINSNS).
 pub const MOST: usize = 4096;
@@ -42,9 +44,6 @@ pub enum Compare {
     Greater,
     AtLeast,
 }
-
-use Compare::{AtLeast, Equal, Greater};
-use Instruction::{And, If, Jump, Load, Return};
 
 /// The program that decides by these rules.
 pub fn compile(rules: &Rules) -> Vec<Instruction> {
