@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Pid, chdir, mkdtemp};
 use reference::Digest;
 use shared::{Error, Explain, home};
@@ -77,7 +78,8 @@ impl Layer {
             .explain(format_args!("give {upper:?} the image's owner and mode"))?;
 
         let work = self.directory.join("work");
-        mount_overlay(&self.image, [&upper, &work], &self.directory, "")?;
+        mount_writable(&self.image, [&upper, &work], &self.directory)
+            .map_err(|error| self.name_full(error))?;
         Ok(self.directory.clone())
     }
 
@@ -164,6 +166,18 @@ pub fn mount_overlay(
             .cure(Errno::ENODEV, "the kernel lacks it: sudo modprobe overlay")
             .cure(Errno::EINVAL, CURE)
     })
+}
+
+/// The same for an overlay that has to take changes. The kernel makes a directory of its own in `work`.
+/// If there is no room for that, it mounts the overlay for reading alone, and says nothing.
+pub fn mount_writable(below: &[PathBuf], layer: [&Path; 2], target: &Path) -> Result<(), Error> {
+    mount_overlay(below, layer, target, "")?;
+    let mounted = statvfs(target).explain(format_args!("statfs {target:?}"))?;
+    if mounted.flags().contains(FsFlags::ST_RDONLY) {
+        let _ = umount2(target, MntFlags::MNT_DETACH);
+        return Err(Errno::ENOSPC).explain(format_args!("mount an overlay on {target:?}"));
+    }
+    Ok(())
 }
 
 /// Writes down whose container this is. The note is an attribute, which costs no file; and a file

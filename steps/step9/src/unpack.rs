@@ -17,7 +17,7 @@ use shared::{Error, Explain};
 use step4::rootfs::make_mounts_private;
 use step7::layer::{self, Report, Root};
 use step7::unpack::{make_directory, owners, start_process};
-use step8::layer::{mount_overlay, remove_stale};
+use step8::layer::{mount_writable, remove_stale};
 
 /// Files in /etc that a start mounts over the image's.
 const FILES: [&str; 3] = ["hostname", "hosts", "resolv.conf"];
@@ -155,7 +155,8 @@ fn unpack(layer: &Layer) -> Result<Report, Error> {
                 .explain(format_args!("give {:?} owner and mode of {top:?}", at("diff")))?;
             make_directory(&at("work"))?;
             make_directory(&at("root"))?;
-            mount_overlay(&layer.below, [&at("diff"), &at("work")], &at("root"), "")?;
+            mount_writable(&layer.below, [&at("diff"), &at("work")], &at("root"))
+                .map_err(|error| error.name_full(&layer.partial))?;
             at("root")
         }
     };
