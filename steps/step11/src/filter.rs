@@ -1,5 +1,5 @@
-//! The filter: a program for the kernel's smallest machine, which has one register and no way back
-//! (seccomp(2), linux/filter.h). The kernel runs it before each system call.
+//! The filter: a program for the kernel's smallest machine, which knows no way back. We need one of its
+//! registers (seccomp(2), linux/filter.h). The kernel runs the filter before each system call.
 
 use nix::libc::{self, sock_filter};
 
