@@ -55,12 +55,13 @@ impl Coverage {
     }
 }
 
-/// The new lines of a file, tests and empty lines apart.
+/// The new lines of a file, tests and empty lines apart. Tests may have a file of their own.
 fn added_lines(file: &File) -> impl Iterator<Item = usize> {
-    (0..file.lines.len()).filter(|index| {
+    let is_tests = file.path.ends_with("tests.rs");
+    (0..file.lines.len()).filter(move |index| {
         let line = &file.lines[*index];
         let is_test = file.items.tests.iter().any(|tests| tests.contains(index));
-        line.is_new && !is_test && !line.text.trim().is_empty()
+        line.is_new && !is_tests && !is_test && !line.text.trim().is_empty()
     })
 }
 
