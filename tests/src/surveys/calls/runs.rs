@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::super::engine;
 use crate::checks::engine::{Outcome, memory_file, text};
 use crate::checks::failure::{Failure, require};
+use crate::checks::images::Home;
 use crate::checks::running::{Running, eventually};
 use crate::checks::samples;
 use crate::checks::terminal::Terminal;
@@ -37,6 +38,9 @@ pub fn of_step(step: u8) -> Result<Vec<Call>, Failure> {
     }
     if step == steps::since("images") {
         calls.extend(root.prune()?);
+    }
+    if step == steps::since("--record") {
+        calls.extend(root.recorded()?);
     }
     if step >= steps::first_for_ordinary() {
         let ada = Runs { engine: engine(step, Caller::Ada)? };
@@ -149,6 +153,13 @@ impl Runs {
         let running = Running::start(self.engine.command(["/bin/sh", "-c", "echo ready; read _"]))?;
         running.says("ready")?;
         self.traced([self.engine.binary.as_os_str(), "prune".as_ref()])
+    }
+
+    /// A command whose calls go to a file.
+    fn recorded(&self) -> Result<Vec<Call>, Failure> {
+        let home = Home::new(&self.engine)?;
+        let record = format!("--record={}", home.path().join("made.json").display());
+        self.traced(self.engine.line([&record, "true"]))
     }
 
     /// An image with a bit of everything, from a registry.
