@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "spin" => spin(),
         "power" => print!("{}", inside::power()?),
         "calls" => calls::all()?,
-        "call" => println!("{}", calls::one(text(1).parse()?, numbers(&args[2..])?)),
+        "call" => calls::print(text(1).parse()?, numbers(&args[2..])?),
         "call32" => println!("{}", if calls::as_32_bits() { "ok" } else { "refused" }),
         "queue" => println!("{}", if has_queue(text(1).parse()?) { "there" } else { "none" }),
         other => return Err(format!("probe has no {other:?}").into()),
