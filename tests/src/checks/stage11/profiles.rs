@@ -4,7 +4,8 @@ use super::*;
 use crate::checks::podman::Podman;
 
 promises! { stage 11:
-    profile_of_docker "seccomp=FILE reads Docker's form: conditions on capabilities, machine and kernel, and on arguments"
+    conditions_on_arguments "seccomp=FILE: a rule can compare an argument, all 64 bits of it, in seven ways, and several arguments"
+    profile_of_docker "it is Docker's form, with conditions on capabilities, machine and kernel"
     profile_of_others "and the OCI's, with its flags; and podman's, with errnos by name"
     every_action "each action does what it says, and a command that a filter ends gives 128 and its signal"
     as_podman by one "with podman's profile each call comes to what it comes to in podman's container"
@@ -19,50 +20,73 @@ fn but(rules: &str) -> String {
 
 const GETPPID: (i64, &str) = (libc::SYS_getppid, "");
 
+fn conditions_on_arguments(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let compared = |index: u8, op: &str, value: u64, two: u64| {
+        format!(
+            r#"{{"index": {index}, "value": {value}, "valueTwo": {two}, "op": "SCMP_CMP_{op}"}}"#
+        )
+    };
+    let rule = |errno: i32, args: &[String]| {
+        let args = args.join(", ");
+        format!(
+            r#"{{"names": ["getpgid"], "action": "SCMP_ACT_ERRNO", "errnoRet": {errno}, "args": [{args}]}}"#
+        )
+    };
+    let require = |rules: &str, arguments: &str, expected: &str| {
+        let option = profile(&home, "arguments.json", &but(rules))?;
+        comes_to(engine, &[&option], (libc::SYS_getpgid, arguments), expected)
+    };
+    let big = 1 << 32 | 7;
+    for (op, value, two, refused, taken) in [
+        ("EQ", big, 0, "100000007", "7 100000008"),
+        ("NE", big, 0, "200000007 100000008", "100000007"),
+        ("LT", big, 0, "ffffffff 100000006", "100000007 200000000"),
+        ("LE", big, 0, "ffffffff 100000007", "100000008 200000000"),
+        ("GT", big, 0, "200000000 100000008", "ffffffff 100000007"),
+        ("GE", big, 0, "200000000 100000007", "ffffffff 100000006"),
+        ("MASKED_EQ", 0xf0_0000_00f0, 0x10_0000_0020, "7f1f0000002f", "20 1000000030"),
+    ] {
+        let rule = rule(libc::ESRCH, &[compared(5, op, value, two)]);
+        for (arguments, expected) in [(refused, "ESRCH"), (taken, "ok")] {
+            for argument in arguments.split(' ') {
+                require(&rule, &format!("0 0 0 0 0 {argument}"), expected)?;
+            }
+        }
+    }
+    // All of a rule's arguments count, and the first rule that fits.
+    let both = rule(libc::ESRCH, &[compared(1, "EQ", 1, 0), compared(2, "EQ", 2, 0)]);
+    let one = rule(libc::ENOSPC, &[compared(1, "EQ", 1, 0)]);
+    let rules = format!("{both}, {one}");
+    for (arguments, expected) in [("0 1 2", "ESRCH"), ("0 1 0", "ENOSPC"), ("0 0 2", "ok")] {
+        require(&rules, arguments, expected)?;
+    }
+    Ok(())
+}
+
 fn profile_of_docker(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
     for (conditions, options, expected) in [
         ("", &[][..], "ESRCH"),
         (r#", "includes": {"caps": ["CAP_SYS_TIME"]}"#, &[], "ok"),
         (r#", "includes": {"caps": ["CAP_SYS_TIME"]}"#, &["--cap-add=SYS_TIME"], "ESRCH"),
+        // All that it includes has to be there, and none of what it excludes.
+        (r#", "includes": {"caps": ["CAP_CHOWN", "CAP_SYS_TIME"]}"#, &[], "ok"),
+        (r#", "excludes": {"caps": ["CAP_CHOWN", "CAP_SYS_TIME"]}"#, &[], "ok"),
         (r#", "excludes": {"caps": ["CAP_CHOWN"]}"#, &[], "ok"),
         (r#", "excludes": {"caps": ["CAP_CHOWN"]}"#, &["--cap-drop=CHOWN"], "ESRCH"),
         (r#", "includes": {"arches": ["amd64"]}"#, &[], "ESRCH"),
         (r#", "includes": {"arches": ["s390x"]}"#, &[], "ok"),
         (r#", "includes": {"minKernel": "4.8"}"#, &[], "ESRCH"),
         (r#", "includes": {"minKernel": "99.0"}"#, &[], "ok"),
+        (r#", "excludes": {"arches": ["amd64"]}"#, &[], "ok"),
+        (r#", "excludes": {"minKernel": "4.8"}"#, &[], "ok"),
     ] {
         let rule = format!(
             r#"{{"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 3, "comment": "x"{conditions}}}"#
         );
         let option = profile(&home, "docker.json", &but(&rule))?;
         comes_to(engine, &[options, &[&option]].concat(), GETPPID, expected)?;
-    }
-    let compared = |op: &str, value: u64, two: u64| {
-        but(&format!(
-            r#"{{"names": ["getpgid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 3,
-                "args": [{{"index": 5, "value": {value}, "valueTwo": {two}, "op": "SCMP_CMP_{op}"}}]}}"#
-        ))
-    };
-    let big = 1 << 32 | 7;
-    for (op, value, two, refused, taken) in [
-        ("EQ", big, 0, "100000007", "7"),
-        ("NE", big, 0, "200000007", "100000007"),
-        ("LT", big, 0, "ffffffff", "100000007"),
-        ("LE", big, 0, "100000007", "100000008"),
-        ("GT", big, 0, "200000000", "100000007"),
-        ("GE", big, 0, "100000007", "100000006"),
-        ("MASKED_EQ", 0xf0_0000_00f0, 0x10_0000_0020, "7f1f0000002f", "20"),
-    ] {
-        let option = profile(&home, "arguments.json", &compared(op, value, two))?;
-        for (last, expected) in [(refused, "ESRCH"), (taken, "ok")] {
-            comes_to(
-                engine,
-                &[&option],
-                (libc::SYS_getpgid, &format!("0 0 0 0 0 {last}")),
-                expected,
-            )?;
-        }
     }
     Ok(())
 }
@@ -121,6 +145,10 @@ fn as_podman(engine: &Engine) -> Verdict {
 fn wrong_profiles(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
     let rule = |words: &str| but(&format!("{{{words}}}"));
+    let argument = |index: u8| {
+        let args = format!(r#"[{{"index": {index}, "value": 0, "op": "SCMP_CMP_EQ"}}]"#);
+        format!(r#""names": ["getppid"], "action": "SCMP_ACT_TRAP", "args": {args}"#)
+    };
     for (text, words) in [
         ("".to_string(), &["EOF"][..]),
         ("{".into(), &["EOF"]),
@@ -130,6 +158,7 @@ fn wrong_profiles(engine: &Engine) -> Verdict {
         (r#"{"defaultAction": "SCMP_ACT_NOTIFY"}"#.into(), &["listener"]),
         (rule(r#""names": ["reed"], "action": "SCMP_ACT_TRAP""#), &["syscalls[0]", "reed"]),
         (rule(r#""names": ["read"], "action": "SCMP_ACT_TRAP", "arg": []"#), &["arg"]),
+        (rule(&argument(6)), &["syscalls[0]", "args[0]", "0 to 5"]),
         (rule(r#""names": ["execve"], "action": "SCMP_ACT_ERRNO""#), &["refuses execve"]),
         (r#"{"defaultAction": "SCMP_ACT_ERRNO"}"#.into(), &["refuses"]),
         ("\u{1b}[2J".into(), &["is wrong"]),
