@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 use sources::items::Found;
-use sources::{File, Sources};
+use sources::{File, Sources, Step};
 
 use crate::imports::Imports;
 use crate::tasks::Exercise;
@@ -42,7 +42,7 @@ pub fn starter(exercise: &Exercise, sources: &Sources) -> Result<Files> {
             wanted.entry(item).or_default().push(number);
         }
     }
-    let mut files = Files::new();
+    let mut files = included(step);
     for (module, file) in &step.files {
         let old = before.files.get(module).filter(|_| !file.is_new);
         let mut edits = Vec::new();
@@ -67,6 +67,11 @@ pub fn starter(exercise: &Exercise, sources: &Sources) -> Result<Files> {
         step.file(module).with_context(|| format!("{module} {name}"))?;
     }
     Ok(files)
+}
+
+/// The files of a step that are no code, and that its code includes.
+pub fn included(step: &Step) -> Files {
+    step.included.iter().map(|(path, text)| (in_crate(path).to_owned(), text.clone())).collect()
 }
 
 /// `steps/step4/src/main.rs` is the crate's `src/main.rs`.

@@ -23,6 +23,8 @@ pub struct Sources {
 #[derive(Clone, Default)]
 pub struct Step {
     pub files: BTreeMap<String, File>,
+    /// Texts beside them that the code includes, by their paths from the checkout on.
+    pub included: BTreeMap<PathBuf, String>,
 }
 
 #[derive(Clone)]
@@ -66,6 +68,10 @@ impl Sources {
                 let path = path.strip_prefix(checkout)?.to_owned();
                 let file = File::new(path, &text, old)?;
                 step.files.insert(module, file);
+            }
+            for path in files(&directory, "json")? {
+                let text = fs::read_to_string(&path).with_context(|| format!("read {path:?}"))?;
+                step.included.insert(path.strip_prefix(checkout)?.to_owned(), text);
             }
             steps.insert(number, step);
         }

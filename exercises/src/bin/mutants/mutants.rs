@@ -186,7 +186,7 @@ mod test {
     /// The names of the mutants of a file that is new.
     fn names(text: &str) -> Vec<String> {
         let file = File::new("steps/step1/src/a.rs".into(), text, None).unwrap();
-        let step = Step { files: BTreeMap::from([("a".into(), file)]) };
+        let step = Step { files: BTreeMap::from([("a".into(), file)]), ..Step::default() };
         let all = super::all(&step).unwrap();
         all.iter().map(|it| it.name.trim_start_matches("src/a.rs ").to_string()).collect()
     }
@@ -224,7 +224,7 @@ mod test {
         let old = File::new("a.rs".into(), "fn f() {\n    a();\n}\n", None).unwrap();
         let text = "fn f() {\n    a();\n    b();\n}\n";
         let file = File::new("steps/step1/src/a.rs".into(), text, Some(&old)).unwrap();
-        let step = Step { files: BTreeMap::from([("a".into(), file)]) };
+        let step = Step { files: BTreeMap::from([("a".into(), file)]), ..Step::default() };
         let names: Vec<String> = all(&step).unwrap().into_iter().map(|it| it.name).collect();
         let expected = ["src/a.rs f: without `b();`", "src/a.rs f: `a();` and `b();` are swapped"];
         assert_eq!(names, expected);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use exercises::numbered;
-use exercises::starter::{Files, in_crate};
+use exercises::starter::{in_crate, included};
 use serde_json::Value;
 use sources::Step;
 use tests::as_typed;
@@ -39,7 +39,7 @@ pub fn build(checkout: &Path, number: u8, step: &Step, mutants: &[Mutant]) -> Re
     numbered::write(&place.join("mistake"), mistake)?;
     let mut left: BTreeSet<usize> = (1..=mutants.len()).collect();
     loop {
-        let mut files = Files::new();
+        let mut files = included(step);
         let mut written: BTreeMap<PathBuf, Vec<Lines>> = BTreeMap::new();
         for file in step.files.values() {
             let path = in_crate(&file.path);

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use exercises::starter::{Files, in_crate, starter};
+use exercises::starter::{Files, in_crate, included, starter};
 use exercises::tasks::{Exercise, Mistake};
 use exercises::{build, numbered};
 use sources::Sources;
@@ -52,8 +52,9 @@ impl Variants {
         mistakes: &[(String, &Mistake)],
     ) -> Result<()> {
         let name = format!("mistakes{}", exercise.step);
-        let mut files = Files::new();
-        for file in sources.step(exercise.step)?.files.values() {
+        let step = sources.step(exercise.step)?;
+        let mut files = included(step);
+        for file in step.files.values() {
             let path = in_crate(&file.path);
             let numbered = (1..).zip(mistakes.iter().map(|(_, mistake)| *mistake));
             let of_file: Vec<(usize, &Mistake)> =
