@@ -8,7 +8,7 @@ promises! { stage 11:
     profile_of_docker "it is Docker's form, with conditions on capabilities, machine and kernel"
     profile_of_others "and the OCI's, with its flags; and podman's, with errnos by name"
     every_action "each action does what it says, and a command that a filter ends gives 128 and its signal"
-    as_podman by one "with podman's profile each call comes to what it comes to in podman's container"
+    calls_as_podman by one "with podman's profile each call comes to what it comes to in podman's container"
     wrong_profiles by one "a profile that can't be read, or means nothing: 125, and the place in it"
     wrong_seccomp_options by one "seccomp without a file: 125, and what there is"
 }
@@ -136,7 +136,7 @@ fn every_action(engine: &Engine) -> Verdict {
 /// Where Debian has podman's profile.
 const PODMANS: &str = "/usr/share/containers/seccomp.json";
 
-fn as_podman(engine: &Engine) -> Verdict {
+fn calls_as_podman(engine: &Engine) -> Verdict {
     let option = format!("--security-opt=seccomp={PODMANS}");
     let ours = run(engine, &[&option], &["/bin/probe", "calls"])?;
     let ours = all_calls(&ours.ends_with(0)?.stdout);
