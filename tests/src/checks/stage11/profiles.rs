@@ -96,7 +96,10 @@ fn profile_of_docker(engine: &Engine) -> Verdict {
         let expected = if is_for { name } else { "ok" };
         comes_to(engine, &[options, &[&option]].concat(), GETPPID, expected)?;
     }
-    Ok(())
+    // What says the same as the default is no rule.
+    let rules = but(r#"{"names": ["getppid"], "action": "SCMP_ACT_ALLOW"},
+        {"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5}"#);
+    comes_to(engine, &[&profile(&home, "docker.json", &rules)?], GETPPID, "EIO")
 }
 
 fn profile_of_others(engine: &Engine) -> Verdict {
@@ -172,8 +175,10 @@ fn wrong_profiles(engine: &Engine) -> Verdict {
         ("\u{1b}[2J".into(), &["is wrong"]),
     ] {
         let option = profile(&home, "wrong.json", &text)?;
+        // Where it isn't refused, one sees by the command which it was.
+        let command = format!("/{}", words.last().unwrap_or(&""));
         let words = [&["wrong.json"], words].concat();
-        home.is_refused(engine.image(&[&option], &image(engine)?, &["/bin/true"]), b"", &words)?;
+        home.is_refused(engine.image(&[&option], &image(engine)?, &[&command]), b"", &words)?;
     }
     let pipe = home.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o666))?;
