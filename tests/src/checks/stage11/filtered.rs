@@ -108,8 +108,10 @@ fn upper_halves(engine: &Engine) -> Verdict {
     let socket = libc::SYS_socket;
     comes_to(engine, &[], (socket, "1 1"), "ok")?;
     comes_to(engine, &[], (socket, "28 1"), "EAFNOSUPPORT")?;
-    // The kernel takes the lower half, which is AF_VSOCK.
+    comes_to(engine, &[], (socket, "26 5"), "EAFNOSUPPORT")?;
+    // The kernel takes the lower half, which is AF_VSOCK, and AF_ALG.
     comes_to(engine, &[], (socket, "100000028 1"), "EAFNOSUPPORT")?;
+    comes_to(engine, &[], (socket, "100000026 5"), "EAFNOSUPPORT")?;
     // And here AF_UNIX, but this is no such number.
     comes_to(engine, &[], (socket, "100000001 1"), "EAFNOSUPPORT")?;
     comes_to(engine, &[], (UNSHARE, "110000000"), "EPERM")?;
