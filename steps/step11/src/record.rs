@@ -161,9 +161,11 @@ fn answer_all(listener: &OwnedFd) -> BTreeSet<u32> {
         // SAFETY: the kernel writes one into it.
         let received =
             unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &mut call) };
-        // ENOENT: who asked was killed meanwhile.
-        if received != 0 {
-            continue;
+        match Errno::result(received) {
+            Ok(_) => {}
+            // ENOENT: who asked was killed meanwhile.
+            Err(Errno::ENOENT | Errno::EINTR) => continue,
+            Err(_) => return numbers,
         }
         numbers.insert(call.data.nr as u32);
         let flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
