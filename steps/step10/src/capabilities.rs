@@ -83,8 +83,8 @@ impl Set {
         DEFAULT.iter().filter_map(|name| Set::named(name)).fold(Set::NONE, |all, one| all | one)
     }
 
-    /// The one of this name, as it stands in the table.
-    fn named(name: &str) -> Option<Set> {
+    /// The one of this name, as it stands in the table. The kernel is not asked.
+    pub fn named(name: &str) -> Option<Set> {
         let number = NAMES.iter().position(|known| *known == name)?;
         Some(Set(1 << number))
     }

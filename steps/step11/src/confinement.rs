@@ -107,7 +107,7 @@ impl Confinement {
             }
             (profile, Some(path)) => {
                 let profile = profile.unwrap_or_else(Profile::of_anything);
-                let filter = seccomp.explain(Filter::asking(&profile, bounding))?;
+                let filter = seccomp.explain(Filter::asking(&profile, bounding, still))?;
                 let record = Record::new(path, profile, filter.machine)?;
                 (Some(filter), Some(record))
             }

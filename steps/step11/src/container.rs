@@ -15,7 +15,6 @@ use step6::cgroup::Cgroup;
 use step8::process::Process;
 use step9::image;
 use step11::confinement::Confinement;
-use step11::record::Recording;
 
 use crate::{Options, child};
 
@@ -66,7 +65,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
             let recording = confinement.begin_recording(&engines_end)?;
             lifeline::wait_for_exec(&engines_end);
             let status = signals::supervise(child, pid1::pass_on)?;
-            recording.map_or(Ok(()), Recording::end)?;
+            let status = recording.map_or(Ok(status), |recording| recording.end(status))?;
             cgroup.map_or(Ok(status), |cgroup| cgroup.end(&options.limits, status))
         }
     }

@@ -149,24 +149,26 @@ impl Profile {
         self.flags.iter().map(flag).try_fold(0, |all, one| Ok(all | one?))
     }
 
+    /// Whether it can be narrowed: it allows all calls, or those that it names. One that names what it
+    /// refuses says nothing of the calls that a command has made.
+    pub fn can_be_narrowed(&self) -> bool {
+        self.syscalls.is_empty() || !self.default_action.lets_through()
+    }
+
     /// The same profile for a command that makes no other calls than these, by name. What it allows
     /// with conditions stays under them, and what it refuses stays refused.
     pub fn narrowed(mut self, made: &BTreeSet<&str>) -> Profile {
-        let mut left: BTreeSet<&str> = made.clone();
-        for rule in &mut self.syscalls {
-            if rule.lets_through() {
-                rule.keep(|name| made.contains(name));
-            }
-            left.retain(|name| rule.names().all(|named| named != *name));
+        if self.default_action.lets_through() {
+            self.syscalls =
+                vec![Rule::allowing(made.iter().map(|name| name.to_string()).collect())];
+            self.default_action = Action::Errno;
+            self.default_errno_ret = Some(libc::ENOSYS as u16);
+            return self;
+        }
+        for rule in self.syscalls.iter_mut().filter(|rule| rule.lets_through()) {
+            rule.keep(|name| made.contains(name));
         }
         self.syscalls.retain(|rule| rule.names().next().is_some());
-        // Those that no rule names were allowed by default.
-        if !left.is_empty() {
-            self.syscalls.push(Rule::allowing(left.into_iter().map(String::from).collect()));
-        }
-        self.default_action = Action::Errno;
-        self.default_errno_ret = Some(libc::ENOSYS as u16);
-        self.default_errno = None;
         self
     }
 }

@@ -5,6 +5,7 @@ use std::fs::Permissions;
 use std::io::{self, IoSliceMut, Write};
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::unistd::{AccessFlags, access};
-use shared::{Error, Explain};
+use shared::{ENGINE_FAILED, Error, Explain, note};
 
 use crate::calls::Machine;
 use crate::profile::Profile;
@@ -40,8 +41,16 @@ pub struct Recording<'a> {
 impl Record {
     /// Fails if the file could not be written in the end.
     pub fn new(path: &Path, profile: Profile, machine: Machine) -> Result<Record, Error> {
-        if path.is_dir() {
-            return Err(Error::new(format!("cannot record to {path:?}: it is a directory")));
+        let refused = |cause| Err(Error::new(format!("cannot record to {path:?}: {cause}")));
+        if path.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") {
+            return refused("it is a directory");
+        }
+        // It is to be replaced, and a device or a link is somebody's for a reason.
+        if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+            return refused("it is no regular file");
+        }
+        if !profile.can_be_narrowed() {
+            return refused("the profile names what it refuses, not what it allows");
         }
         let writable = access(directory(path), AccessFlags::W_OK | AccessFlags::X_OK);
         writable.explain(format_args!("record to {path:?}"))?;
@@ -56,10 +65,16 @@ impl Record {
 }
 
 impl Recording<'_> {
-    /// Writes what came as a profile, in place of a file that is there.
-    pub fn end(self) -> Result<(), Error> {
+    /// Writes what came as a profile, in place of a file that is there, and gives the status on. With
+    /// one of these nothing has run, or little: then a file that is there stays.
+    pub fn end(self, status: u8) -> Result<u8, Error> {
         let Record { path, profile, machine } = self.record;
         let numbers = self.numbers.join().expect("it does not panic");
+        if (ENGINE_FAILED..=ENGINE_FAILED + 2).contains(&status) {
+            let why = format_args!("the command ended with {status}");
+            note(format_args!("{}: nothing is recorded, because {why}", env!("CARGO_PKG_NAME")));
+            return Ok(status);
+        }
         let names = numbers.iter().filter_map(|number| machine.name(*number)).collect();
         let profile = profile.clone().narrowed(&names);
         let mut text = serde_json::to_vec_pretty(&profile).expect("a profile is JSON");
@@ -73,7 +88,8 @@ impl Recording<'_> {
             file.persist(path)?;
             Ok(())
         };
-        write().explain(format_args!("write the recording {path:?}"))
+        write().explain(format_args!("write the recording {path:?}"))?;
+        Ok(status)
     }
 }
 
@@ -82,11 +98,11 @@ fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// A file number that a command is unlikely to use: the last one it may have. A message on it passes
-/// the filter unasked, as nobody could answer before the message is there.
+/// A file number that a command is unlikely to use: the last of 1024, or of as many as it may have. A
+/// message on it passes the filter unasked, as nobody could answer before the message is there.
 pub fn unasked() -> Result<u32, Error> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).explain("getrlimit RLIMIT_NOFILE")?;
-    Ok(u32::try_from(soft.saturating_sub(1)).unwrap_or(u32::MAX >> 1))
+    Ok(soft.clamp(1, 1024) as u32 - 1)
 }
 
 /// The child loads a filter that asks, and sends the engine the end that answers.
@@ -96,6 +112,9 @@ pub fn load(filter: &Filter, lifeline: &UnixStream) -> Result<(), Error> {
     let copy = copied.explain(format_args!("take the file number {number}"))?;
     // SAFETY: it is new, and nobody else has it.
     let lifeline = unsafe { OwnedFd::from_raw_fd(copy) };
+    if copy != number {
+        return Err(Error::new(format!("cannot take the file number {number}: it is in use")));
+    }
     match filter.load()? {
         Some(listener) => send(&listener, &lifeline),
         None => Ok(()),

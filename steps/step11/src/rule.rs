@@ -20,7 +20,7 @@ pub struct Rule {
     #[serde(default, deserialize_with = "or_default")]
     names: Vec<String>,
     /// The same for one, as Docker had it first.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     name: String,
     action: Action,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,6 +76,7 @@ struct Argument {
     /// Which, from 0 to 5.
     index: u32,
     /// For MASKED_EQ the mask.
+    #[serde(default)]
     value: u64,
     /// For MASKED_EQ the value.
     #[serde(default)]
@@ -120,7 +121,11 @@ impl Conditions {
 
     /// Whether the command can have it, for each capability.
     fn has_caps(&self, bounding: Set) -> Result<Vec<bool>, String> {
-        let has = |name: &String| Ok(!(name.parse::<Set>()? & bounding).is_empty());
+        let has = |name: &String| {
+            let set = Set::named(name.strip_prefix("CAP_").unwrap_or(name));
+            let set = set.ok_or_else(|| format!("there is no capability {}", shown(name)))?;
+            Ok(!(set & bounding).is_empty())
+        };
         self.caps.iter().map(has).collect()
     }
 
@@ -167,7 +172,7 @@ impl Rule {
     }
 
     pub fn lets_through(&self) -> bool {
-        [Action::Allow, Action::Log].contains(&self.action)
+        self.action.lets_through()
     }
 
     /// Whether it is for this setting. All that it includes has to be there, and nothing that it
@@ -209,7 +214,8 @@ impl Argument {
             Operator::Eq => (Condition::Equal, self.value),
             Operator::Ge => (Condition::AtLeast, self.value),
             Operator::Gt => (Condition::Greater, self.value),
-            Operator::MaskedEq => (Condition::Masked(self.value), self.value_two),
+            // What the mask leaves out can't count.
+            Operator::MaskedEq => (Condition::Masked(self.value), self.value_two & self.value),
         };
         match self.index {
             0..=5 => Ok(Test { argument: self.index, condition, value }),
@@ -219,6 +225,10 @@ impl Argument {
 }
 
 impl Action {
+    pub fn lets_through(self) -> bool {
+        [Action::Allow, Action::Log].contains(&self)
+    }
+
     /// The verdict, with this errno, or what a tracer is told; EPERM if the profile says none.
     pub fn verdict(self, errno: Option<u16>) -> Result<Verdict, String> {
         let errno = errno.unwrap_or(libc::EPERM as u16);
@@ -243,7 +253,17 @@ impl Action {
 /// An errno by its name, as in podman's profile, or else by its number.
 pub fn errno(name: Option<&str>, number: Option<u16>) -> Result<Option<u16>, String> {
     let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(number) };
-    let is_it = |raw: &i32| format!("{:?}", Errno::from_raw(*raw)) == name;
+    // Three errnos of Linux have two names.
+    let name = match name {
+        "EWOULDBLOCK" => "EAGAIN",
+        "EDEADLOCK" => "EDEADLK",
+        "ENOTSUP" => "EOPNOTSUPP",
+        name => name,
+    };
+    let is_it = |raw: &i32| match Errno::from_raw(*raw) {
+        Errno::UnknownErrno => false,
+        errno => format!("{errno:?}") == name,
+    };
     match (1..=i32::from(LARGEST_ERRNO)).find(is_it) {
         Some(raw) => Ok(Some(raw as u16)),
         None => Err(format!("there is no errno {}", shown(name))),

@@ -28,18 +28,16 @@ impl Filter {
     /// `still` are the calls that the engine itself has to make when the filter holds.
     pub fn new(profile: &Profile, bounding: Set, still: &[&str]) -> Result<Filter, Error> {
         let rules = profile.rules(here(bounding)?).map_err(Error::new)?;
-        let number = |name: &str| rules.machine.number(name).expect("every machine has it");
-        if let Some(name) = still.iter().find(|name| !rules.may_let_through(number(name))) {
-            let cause = format!("the filter refuses {name}, and no command starts without it");
-            return Err(Error::new(cause));
-        }
+        require_calls(&rules, still)?;
         Filter::from_rules(&rules, profile.flags().map_err(Error::new)?)
     }
 
     /// The same, but whoever holds the filter's other end is asked about each call that it would
     /// allow: but for a message on one file, with which that end itself is sent.
-    pub fn asking(profile: &Profile, bounding: Set) -> Result<Filter, Error> {
-        let mut rules = profile.rules(here(bounding)?).map_err(Error::new)?;
+    pub fn asking(profile: &Profile, bounding: Set, still: &[&str]) -> Result<Filter, Error> {
+        let setting = here(bounding)?;
+        let mut rules = profile.rules(setting).map_err(Error::new)?;
+        require_calls(&rules, still)?;
         let ask = |verdict: &mut Verdict| {
             if verdict.lets_through() {
                 *verdict = Verdict::ASK;
@@ -52,7 +50,11 @@ impl Filter {
         let first = Branch { tests: vec![test], verdict: Verdict::ALLOW };
         let sendmsg = rules.machine.number("sendmsg").expect("every machine has it");
         rules.of(sendmsg).insert(0, first);
-        let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        let mut flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        if setting.kernel >= (5, 19) {
+            // Else a signal can end the wait for an answer, and a call fails with EINTR that never does.
+            flags |= libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+        }
         Filter::from_rules(&rules, profile.flags().map_err(Error::new)? | flags)
     }
 
@@ -93,6 +95,17 @@ pub fn here(bounding: Set) -> Result<Setting, Error> {
     let release = names.release().to_string_lossy();
     let kernel = rule::version(&release).unwrap_or_default();
     Ok(Setting { machine: Machine::here()?, bounding, kernel })
+}
+
+/// Fails if rules refuse what the engine still has to call when they hold.
+fn require_calls(rules: &Rules, still: &[&str]) -> Result<(), Error> {
+    let number = |name: &str| rules.machine.number(name).expect("every machine has it");
+    match still.iter().find(|name| !rules.may_let_through(number(name))) {
+        Some(name) => {
+            Err(Error::new(format!("the filter refuses {name}, and no command starts without it")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether this kernel can do what a verdict says.

@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 /// The call that somebody names.
 fn call(machine: Machine, name: &str, words: &[String]) -> Result<Call, Error> {
     let known = machine.number(name).or_else(|| number(name)?.try_into().ok());
-    let unknown = || Error::new(format!("this machine has no call {} (syscalls(2))", shown(name)));
+    let unknown = || Error::new(format!("this engine knows no call {} (syscalls(2))", shown(name)));
     let mut arguments = [0; 6];
     for (argument, word) in arguments.iter_mut().zip(words) {
         let cause = || Error::new(format!("an argument is a number, as 0x10, not {}", shown(word)));

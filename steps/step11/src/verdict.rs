@@ -44,7 +44,11 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self.action() {
             libc::SECCOMP_RET_ALLOW => f.write_str("allow"),
-            libc::SECCOMP_RET_ERRNO => write!(f, "{:?}", Errno::from_raw(self.data() as i32)),
+            libc::SECCOMP_RET_ERRNO => match (self.data(), Errno::from_raw(self.data() as i32)) {
+                (0, _) => f.write_str("succeed, and do nothing"),
+                (number, Errno::UnknownErrno) => write!(f, "errno {number}"),
+                (_, errno) => write!(f, "{errno:?}"),
+            },
             libc::SECCOMP_RET_KILL_PROCESS => f.write_str("kill the process"),
             libc::SECCOMP_RET_KILL_THREAD => f.write_str("kill the thread"),
             libc::SECCOMP_RET_TRAP => f.write_str("send SIGSYS"),

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
@@ -49,7 +50,8 @@ impl Layer {
             let directory =
                 mkdtemp(&template).explain(format_args!("make a directory in {containers:?}"))?;
             // Before it was locked somebody may have taken it for left over.
-            let Some(lock) = lock(&directory).filter(|_| directory.exists()) else { continue };
+            let locked = lock(&directory).inspect_err(|_| drop(fs::remove_dir(&directory)))?;
+            let Some(lock) = locked.filter(|_| directory.exists()) else { continue };
             let layer = Layer { home, image, directory, _lock: lock, userns: None };
             for name in ["upper", "work"] {
                 let path = layer.directory.join(name);
@@ -101,7 +103,7 @@ pub fn remove_stale(home: &Path) {
     let containers = fs::read_dir(home.join("containers"));
     for entry in containers.into_iter().flatten().flatten() {
         let directory = entry.path();
-        let Some(_lock) = lock(&directory) else { continue };
+        let Ok(Some(_lock)) = lock(&directory) else { continue };
         if !is_mounted(home, &directory) {
             // What can't be removed now is for another start.
             let _ = step7::layer::remove(&directory);
@@ -195,9 +197,17 @@ fn note_manifest(directory: &Path, manifest: &Digest) -> Result<(), Error> {
         .map(drop)
 }
 
-/// Locks a container's directory, unless it is locked: then its engine lives.
-fn lock(directory: &Path) -> Option<Flock<File>> {
-    Flock::lock(File::open(directory).ok()?, FlockArg::LockExclusiveNonblock).ok()
+/// Locks a container's directory. None: it is locked, for its engine lives; or it has gone.
+fn lock(directory: &Path) -> Result<Option<Flock<File>>, Error> {
+    let file = match File::open(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.explain(format_args!("open the directory {directory:?}"))?,
+    };
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(locked) => Ok(Some(locked)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(errno).explain(format_args!("lock {directory:?}")),
+    }
 }
 
 impl Drop for Layer {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -10,7 +11,7 @@ use tar::EntryType;
 
 use super::engine::Caller;
 use super::failure::Failure;
-use super::fixture::{ROOTFS, own};
+use super::fixture::ROOTFS;
 use super::images::home::PLACE;
 use super::images::{Archive, Image, Item, Shelf};
 use crate::vm::payload;
@@ -151,7 +152,8 @@ pub fn store(caller: Caller) -> PathBuf {
 pub fn make_store(caller: Caller) -> io::Result<()> {
     let store = store(caller);
     fs::create_dir_all(&store)?;
-    own(&store, caller)
+    // Not what an earlier run has left in it: a change of owner would take files' capabilities away.
+    lchown(&store, Some(caller.id()), Some(caller.id()))
 }
 
 /// A layer with a file of each kind that an ordinary user can make.

@@ -84,6 +84,7 @@ fn errnos_by_number_and_by_name() {
     for (words, expected) in [
         (r#""errnoRet": 38"#, 38),
         (r#""errno": "ENOSYS""#, 38),
+        (r#""errno": "ENOTSUP""#, 95),
         (r#""errnoRet": 38, "errno": "ENOSYS""#, 38),
         (r#""errnoRet": null"#, 1),
         (r#""errnoRet": 0"#, 0),
@@ -124,6 +125,10 @@ fn what_is_wrong_is_named_with_its_place() {
             "there is no errno \"ENO\"",
         ),
         (
+            rule(r#""names": ["mount"], "action": "SCMP_ACT_ERRNO", "errno": "UnknownErrno""#),
+            "there is no errno",
+        ),
+        (
             rule(r#""names": ["mount"], "action": "SCMP_ACT_TRAP", "arg": []"#),
             "syscalls[0].arg: unknown field `arg`",
         ),
@@ -162,4 +167,20 @@ fn a_recording_keeps_what_was_made_and_what_is_refused() {
     let narrow = Profile::of_anything().narrowed(&made);
     let rules = narrow.rules(HERE).unwrap();
     assert!(rules.may_let_through(number("read")) && !rules.may_let_through(number("write")));
+}
+
+#[test]
+fn a_recording_keeps_what_the_default_says() {
+    let text = br#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": [
+        {"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
+        {"names": ["getppid", "read"], "action": "SCMP_ACT_ALLOW"}]}"#;
+    let narrow = Profile::parse(text).unwrap().narrowed(&["getppid"].into());
+    let rules = narrow.rules(HERE).unwrap();
+    let number = |name| Machine::X86_64.number(name).unwrap();
+    assert!(rules.may_let_through(number("getppid")) && !rules.may_let_through(number("read")));
+    assert_eq!(rules.default, Verdict::errno(1));
+    // One that names what it refuses can't tell what a command needs.
+    let text = br#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["getppid"], "action": "SCMP_ACT_ERRNO"}]}"#;
+    assert!(!Profile::parse(text).unwrap().can_be_narrowed());
 }

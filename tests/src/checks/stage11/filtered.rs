@@ -218,7 +218,7 @@ fn filter_shown(engine: &Engine) -> Verdict {
 
 fn wrong_calls(engine: &Engine) -> Verdict {
     for (words, reason) in [
-        (&["filter", "reed"][..], "no call \"reed\""),
+        (&["filter", "reed"][..], "knows no call \"reed\""),
         (&["filter", "read", "one"], "number"),
         (&["filter", "-1"], "-1"),
     ] {

@@ -90,6 +90,16 @@ fn recording_replaces(engine: &Engine) -> Verdict {
     let wrong = profile(&home, "wrong.json", "{}")?;
     run(engine, &[&record, &wrong], &["/bin/sh", "-c", ":"])?.ends_with(125)?;
     equal(&path, "the file", "precious\n".to_string(), fs::read_to_string(&path)?)?;
+    // Nothing has run.
+    let outcome = run(engine, &[&record], &["/bin/nothing"])?;
+    outcome.ends_with(127)?;
+    require(
+        outcome.stderr.contains("nothing is recorded"),
+        &outcome.tried,
+        "a line about it",
+        &outcome.stderr,
+    )?;
+    equal(&path, "the file", "precious\n".to_string(), fs::read_to_string(&path)?)?;
     run(engine, &[&record], &["/bin/sh", "-c", ":"])?.ends_with(0)?;
     let entries = fs::read_dir(home.path())?.flatten();
     let names: Vec<String> =
@@ -102,9 +112,23 @@ fn recording_replaces(engine: &Engine) -> Verdict {
 fn wrong_recordings(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
     let inside = home.path().display().to_string();
-    for (path, reason) in [("/nowhere/made.json", "No such file"), (&inside, "is a directory")] {
+    let link = home.path().join("link");
+    std::os::unix::fs::symlink("/etc/passwd", &link)?;
+    let (link, below) = (link.display().to_string(), format!("{inside}/x/"));
+    for (path, reason) in [
+        ("/nowhere/made.json", "No such file"),
+        (&inside, "is a directory"),
+        (&below, "is a directory"),
+        (&link, "no regular file"),
+        ("/dev/full", "no regular file"),
+    ] {
         let command = engine.image(&["--record", path], &image(engine)?, &["/bin/true"]);
         home.is_refused(command, b"", &[path, reason])?;
     }
+    let refuses = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["getppid"], "action": "SCMP_ACT_ERRNO"}]}"#;
+    let (record, path) = to_file(&home, "made.json");
+    let options = [&profile(&home, "refuses.json", refuses)?[..], &record];
+    let command = engine.image(&options, &image(engine)?, &["/bin/true"]);
+    home.is_refused(command, b"", &[&path, "names what it refuses"])?;
     Ok(())
 }
