@@ -59,8 +59,10 @@ impl Filter {
     }
 
     fn from_rules(rules: &Rules, flags: libc::c_ulong) -> Result<Filter, Error> {
-        if let Some(verdict) = rules.verdicts().into_iter().find(|it| !is_in_kernel(*it)) {
-            return Err(Error::new(format!("this kernel's filters can't {verdict}")));
+        for verdict in rules.verdicts() {
+            if !is_in_kernel(verdict)? {
+                return Err(Error::new(format!("this kernel's filters can't {verdict}")));
+            }
         }
         let code = filter::compile(rules);
         if code.len() > filter::MOST {
@@ -109,8 +111,11 @@ fn require_calls(rules: &Rules, still: &[&str]) -> Result<(), Error> {
 }
 
 /// Whether this kernel can do what a verdict says.
-fn is_in_kernel(verdict: Verdict) -> bool {
+fn is_in_kernel(verdict: Verdict) -> Result<bool, Error> {
     let (get, action) = (libc::SECCOMP_GET_ACTION_AVAIL, verdict.action());
     // SAFETY: the kernel reads the action, and nothing else.
-    unsafe { libc::syscall(libc::SYS_seccomp, get, 0, &action) == 0 }
+    match Errno::result(unsafe { libc::syscall(libc::SYS_seccomp, get, 0, &action) }) {
+        Err(Errno::EOPNOTSUPP) => Ok(false),
+        asked => asked.explain("seccomp SECCOMP_GET_ACTION_AVAIL").map(|_| true),
+    }
 }
