@@ -15,11 +15,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use shared::{Error, shown};
 
-use json::{or_default, read};
+use json::read;
 
 pub use config::{Config, Defaults, RootFs, check};
 pub use descriptor::Descriptor;
 pub use image::{Index, Manifest};
+pub use json::or_default;
 pub use platform::Platform;
 
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";

@@ -13,7 +13,7 @@ use step10::choice::Choice;
 
 use crate::profile::Profile;
 use crate::record::{self, Record, Recording};
-use crate::seccomp::Filter;
+use crate::seccomp::{self, Filter};
 
 /// The options that say how much power the command has.
 #[derive(Args)]
@@ -102,12 +102,14 @@ impl Confinement {
         let still: &[&str] = if no_new_privileges { &["execve"] } else { &["capset", "execve"] };
         let (filter, record) = match (seccomp.profile()?, &options.record) {
             (None, None) => (None, None),
-            (Some(profile), None) => {
-                (Some(seccomp.explain(Filter::new(&profile, bounding, still))?), None)
-            }
+            (Some(profile), None) => (
+                Some(seccomp.explain(Filter::new(&profile, seccomp::here(bounding)?, still))?),
+                None,
+            ),
             (profile, Some(path)) => {
                 let profile = profile.unwrap_or_else(Profile::of_anything);
-                let filter = seccomp.explain(Filter::asking(&profile, bounding, still))?;
+                let filter =
+                    seccomp.explain(Filter::asking(&profile, seccomp::here(bounding)?, still))?;
                 let record = Record::new(path, profile, filter.machine)?;
                 (Some(filter), Some(record))
             }

@@ -7,9 +7,10 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use documents::or_default;
 use nix::libc;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use shared::{Error, Explain, short, shown};
 use step10::capabilities::Set;
 
@@ -32,7 +33,8 @@ pub struct Profile {
     default_action: Action,
     #[serde(skip_serializing_if = "Option::is_none")]
     default_errno_ret: Option<u16>,
-    #[serde(skip_serializing)]
+    /// Podman's: its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     default_errno: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     flags: Vec<String>,
@@ -49,13 +51,6 @@ pub struct Profile {
     listener_metadata: Option<IgnoredAny>,
     #[serde(skip_serializing)]
     comment: Option<IgnoredAny>,
-}
-
-/// `null` is what Go writes for a list that is empty.
-pub fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    json: D,
-) -> Result<T, D::Error> {
-    Option::<T>::deserialize(json).map(Option::unwrap_or_default)
 }
 
 /// For whom a profile's rules are chosen.

@@ -50,7 +50,7 @@ impl Record {
             return refused("it is no regular file");
         }
         if !profile.can_be_narrowed() {
-            return refused("the profile names what it refuses, not what it allows");
+            return refused("the profile names what it refuses, and has to name what it allows");
         }
         let writable = access(directory(path), AccessFlags::W_OK | AccessFlags::X_OK);
         writable.explain(format_args!("record to {path:?}"))?;

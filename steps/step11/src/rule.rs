@@ -1,5 +1,6 @@
 //! A rule of a profile: names of calls, what becomes of them, and when.
 
+use documents::or_default;
 use nix::errno::Errno;
 use nix::libc;
 use serde::de::IgnoredAny;
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use shared::shown;
 use step10::capabilities::Set;
 
-use crate::profile::{Setting, or_default};
+use crate::profile::Setting;
 use crate::verdict::{Branch, Condition, Test, Verdict};
 
 /// The largest errno that a call can end with (linux/err.h, MAX_ERRNO).

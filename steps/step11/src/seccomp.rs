@@ -24,18 +24,17 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The one that a profile means for a command that can have these capabilities, on this machine.
+    /// The one that a profile means in this setting.
     /// `still` are the calls that the engine itself has to make when the filter holds.
-    pub fn new(profile: &Profile, bounding: Set, still: &[&str]) -> Result<Filter, Error> {
-        let rules = profile.rules(here(bounding)?).map_err(Error::new)?;
+    pub fn new(profile: &Profile, setting: Setting, still: &[&str]) -> Result<Filter, Error> {
+        let rules = profile.rules(setting).map_err(Error::new)?;
         require_calls(&rules, still)?;
         Filter::from_rules(&rules, profile.flags().map_err(Error::new)?)
     }
 
     /// The same, but whoever holds the filter's other end is asked about each call that it would
     /// allow: but for a message on one file, with which that end itself is sent.
-    pub fn asking(profile: &Profile, bounding: Set, still: &[&str]) -> Result<Filter, Error> {
-        let setting = here(bounding)?;
+    pub fn asking(profile: &Profile, setting: Setting, still: &[&str]) -> Result<Filter, Error> {
         let mut rules = profile.rules(setting).map_err(Error::new)?;
         require_calls(&rules, still)?;
         let ask = |verdict: &mut Verdict| {
@@ -52,7 +51,8 @@ impl Filter {
         rules.of(sendmsg).insert(0, first);
         let mut flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
         if setting.kernel >= (5, 19) {
-            // Else a signal can end the wait for an answer, and a call fails with EINTR that never does.
+            // Else a signal can end the wait for our answer, and a call fails with EINTR that never does.
+            // That still happens, but seldom, before we have received the question.
             flags |= libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
         }
         Filter::from_rules(&rules, profile.flags().map_err(Error::new)? | flags)

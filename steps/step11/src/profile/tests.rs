@@ -65,6 +65,8 @@ fn rules_for_one_call() {
     let trap = r#"{"names": ["mount"], "action": "SCMP_ACT_TRAP"}"#;
     let if_7 = r#"{"name": "mount", "action": "SCMP_ACT_KILL",
         "args": [{"index": 5, "value": 7, "op": "SCMP_CMP_NE"}]}"#;
+    let masked = r#"{"names": ["mount"], "action": "SCMP_ACT_KILL",
+        "args": [{"index": 1, "value": 15, "valueTwo": 16, "op": "SCMP_CMP_MASKED_EQ"}]}"#;
     let as_default = r#"{"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}"#;
     let kill = Verdict(libc::SECCOMP_RET_KILL_THREAD);
     for (rules, expected) in [
@@ -74,6 +76,8 @@ fn rules_for_one_call() {
         (vec![if_7, allow], Verdict::ALLOW),
         (vec![allow, if_7], Verdict::ALLOW),
         (vec![as_default, if_7], kill),
+        // The mask leaves nothing of 16.
+        (vec![masked], kill),
     ] {
         assert_eq!(verdict(&rules.join(","), "mount", HERE), expected, "{rules:?}");
     }
@@ -183,4 +187,12 @@ fn a_recording_keeps_what_the_default_says() {
     let text = br#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
         {"names": ["getppid"], "action": "SCMP_ACT_ERRNO"}]}"#;
     assert!(!Profile::parse(text).unwrap().can_be_narrowed());
+}
+
+#[test]
+fn a_recording_keeps_an_errno_by_its_name() {
+    let text = br#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrno": "ENOSYS"}"#;
+    let narrow = Profile::parse(text).unwrap().narrowed(&BTreeSet::new());
+    let again = Profile::parse(&serde_json::to_vec(&narrow).unwrap()).unwrap();
+    assert_eq!(again.rules(HERE).unwrap().default, Verdict::NOT_THERE);
 }

@@ -96,7 +96,6 @@ fn ended(ending: WaitStatus) -> String {
 }
 
 /// Asks for its process id as a 32-bit program does.
-#[cfg(target_arch = "x86_64")]
 pub fn as_32_bits() -> bool {
     let mut result: i32 = 20;
     // SAFETY: getpid of the other machine, which takes nothing.

@@ -10,7 +10,7 @@ use super::*;
 use crate::checks::podman::Podman;
 
 promises! { stage 10:
-    as_podman by one "the same power as in podman's container, cell by cell: by options, by user, by what the file has"
+    as_podman for Root "the same power as in podman's container, cell by cell: by options, by user, by what the file has"
 }
 
 /// Sets of options that both have. (ALL without SYS_ADMIN for a user is one that podman's crun 1.8.1 can't start.)

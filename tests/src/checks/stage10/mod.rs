@@ -1,6 +1,6 @@
 //! Stage 10: less power.
 
-use super::engine::{Engine, Outcome};
+use super::engine::{Caller, Engine, Outcome};
 use super::failure::{Failure, Verdict, equal, require};
 use super::images::{Archive, Item};
 use super::{Check, samples};

@@ -27,6 +27,7 @@ promises! { stage 8:
     odd_environment by one "nothing of the caller's environment gets in, not even what is no NAME=VALUE"
     last_value_counts by one "of two values of one variable the last counts, the image's and the caller's"
     high_file_numbers by one "a file of the caller's is not open in the container, whatever its number"
+    few_files by one "with no number left for another open file: status 125 and one line; what is left goes with the next start"
     closed_workdir "a WorkingDir that root alone may enter: another user starts there all the same"
     user_and_engine_killed_first for Root "killed while its command becomes another user, the engine leaves nothing"
     callers_files_stay_the_callers "a file that is standard output keeps its owner: the user gets pipes only"
@@ -70,6 +71,26 @@ fn odd_environment(engine: &Engine) -> Verdict {
     let args = ["/bin/grep", "-c", "ODD", "/proc/self/environ"];
     with_more(&engine.image(&[], &image, &args))?.ends_with(1)?.prints("0\n")?;
     Ok(())
+}
+
+fn few_files(engine: &Engine) -> Verdict {
+    let image = bare(engine)?;
+    let containers = samples::store(engine.caller).join("containers");
+    for most in 4..=12 {
+        let inner = engine.image(&[], &image, &["/bin/sh", "-c", ":"]);
+        let mut outer = Command::new("/bin/sh");
+        outer.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
+        outer.arg(inner.get_program()).args(inner.get_args());
+        let outcome = Outcome::of(called_by(engine.caller, outer), b"")?;
+        if !outcome.status.is_some_and(|status| status.success()) {
+            outcome.ends_with(125)?.complains_of(&["Too many open files"])?;
+        }
+    }
+    // To remove a directory takes a number, too. A start that has enough finds what is left.
+    let outcome = Outcome::of(engine.image(&[], &image, &["/bin/sh", "-c", ":"]), b"")?;
+    outcome.ends_with(0)?;
+    let left = fs::read_dir(&containers)?.count();
+    equal(&outcome.tried, "the containers that are left", 0, left)
 }
 
 fn last_value_counts(engine: &Engine) -> Verdict {
