@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pages::Pages;
 use similar::{ChangeTag, TextDiff};
 use tests::checks;
 use tests::steps;
@@ -177,6 +178,20 @@ fn every_step_has_its_row_and_its_checks() {
     }
     let next = top().join(format!("steps/step{}", steps::last() + 1));
     assert!(!next.exists(), "{} is not in steps/steps.toml", next.display());
+}
+
+/// Who turns the page stays in the step until its last one. `./just new-step` adds a page, too.
+#[test]
+fn the_pages_of_a_step_stand_together() {
+    let pages = Pages::read(&top().join("book/src")).unwrap();
+    let names: Vec<&str> =
+        pages.iter().filter(|page| page.step().is_some()).map(|page| &*page.name).collect();
+    let by_step = (0..=steps::last()).flat_map(|step| pages.of_step(step));
+    assert_eq!(names, by_step.map(|page| &*page.name).collect::<Vec<_>>(), "in SUMMARY.md");
+    for step in 0..=steps::last() {
+        let first = pages.of_step(step).next().map(|page| page.name.clone());
+        assert_eq!(first, Some(format!("step{step}")), "the first page");
+    }
 }
 
 #[test]
