@@ -119,6 +119,11 @@ impl Fence {
             let start = &digest[..12];
             return Err(format!("a package's next version changes {start}…: name it in `varies`"));
         }
+        if let Some(time) = shown.iter().find_map(|line| time_of_today(line)) {
+            return Err(format!(
+                "`ls` writes {time:?} otherwise on another day: let `stat -c` show the rest"
+            ));
+        }
         match self.varies.iter().find(|varying| !shown.iter().any(|line| varying.is_in(line))) {
             Some(varying) => Err(format!("it does not show {:?}, which varies", varying.word)),
             None => Ok(()),
@@ -129,6 +134,19 @@ impl Fence {
     pub fn printed(&self) -> impl Iterator<Item = &str> {
         self.commands.iter().flat_map(|command| &command.printed).map(String::as_str)
     }
+}
+
+/// A file's time as `ls -l` shows a new one. It is written in columns, so no word of it may vary: a month later, or on the
+/// first of one, the spaces are others.
+fn time_of_today(line: &str) -> Option<String> {
+    const MONTHS: &str = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec";
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let is_time = |three: &&[&str]| {
+        MONTHS.split(' ').any(|month| month == three[0])
+            && three[1].parse::<u8>().is_ok()
+            && three[2].contains(':')
+    };
+    words.windows(3).find(is_time).map(|three| three.join(" "))
 }
 
 /// The digests in a line, whole or as `images` shows them. A set of capabilities is no digest: it begins with zeros.
@@ -173,6 +191,10 @@ mod tests {
             (
                 "```console\n$ a\nbox 198a742ff6d2 2MB\n```\n",
                 "1: a package's next version changes 198a742ff6d2…: name it in `varies`",
+            ),
+            (
+                "```console varies=Nov,30,08:46\n$ a\n-rw-r----- 1 0 0 474 Nov 30 08:46 a\n```\n",
+                "1: `ls` writes \"Nov 30 08:46\" otherwise on another day: let `stat -c` show the rest",
             ),
             (
                 "```console shows=b\n$ a\n```\n",
