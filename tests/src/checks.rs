@@ -43,6 +43,7 @@ mod stage0;
 mod stage1;
 mod stage10;
 mod stage11;
+mod stage12;
 mod stage2;
 mod stage3;
 mod stage4;
@@ -94,6 +95,7 @@ const STAGES: &[&[&[Check]]] = &[
     &stage9::CHECKS,
     &stage10::CHECKS,
     &stage11::CHECKS,
+    &[stage12::CHECKS],
 ];
 
 /// All checks, in the order of the stages.

@@ -62,6 +62,11 @@ impl Layer {
         }
     }
 
+    /// The container's own directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Remembers the user namespace of the container that will write to it.
     pub fn belongs_to(&mut self, child: Pid) -> Result<(), Error> {
         let path = format!("/proc/{child}/ns/user");

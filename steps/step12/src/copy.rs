@@ -1,0 +1,102 @@
+//! Copies what an image has at a place into the volume that will cover it.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, Metadata};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, mknod, utimensat};
+use nix::sys::time::TimeSpec;
+use shared::{Error, Explain};
+
+/// Copies all of an open directory into another, which is empty, with owners, modes, times and
+/// attributes; its own, too.
+///
+/// Nobody else is at work in either of them: no program of the image runs yet, and the volume is new.
+pub fn all(from: BorrowedFd, to: BorrowedFd) -> Result<(), Error> {
+    let (from, to) = (tree::path_of(from.as_fd()).join("."), tree::path_of(to.as_fd()).join("."));
+    // A file with several names stays one file.
+    let mut seen: HashMap<u64, PathBuf> = HashMap::new();
+    let mut directories = vec![PathBuf::new()];
+    let mut index = 0;
+    // A stranger's tree may be deeper than this process has stack, so it grows a list.
+    while let Some(directory) = directories.get(index).cloned() {
+        index += 1;
+        let entries = fs::read_dir(from.join(&directory));
+        for entry in entries.explain(format_args!("read the image's {directory:?}"))? {
+            let name = entry.explain(format_args!("read the image's {directory:?}"))?.file_name();
+            let path = directory.join(name);
+            let what = || format!("copy {path:?} to the volume");
+            let (source, copy) = (from.join(&path), to.join(&path));
+            let there = fs::symlink_metadata(&source).explain(what())?;
+            if there.is_dir() {
+                DirBuilder::new().mode(0o700).create(&copy).explain(what())?;
+                directories.push(path);
+                continue;
+            }
+            if there.nlink() > 1 {
+                if let Some(other) = seen.get(&there.ino()) {
+                    fs::hard_link(other, &copy).explain(what())?;
+                    continue;
+                }
+                seen.insert(there.ino(), copy.clone());
+            }
+            make(&source, &copy, &there).explain(what())?;
+            dress(&source, &copy, &there).explain(what())?;
+        }
+    }
+    // Not before: what is made in a directory changes its time, and its mode may forbid it.
+    for directory in directories.iter().rev() {
+        let (source, copy) = (from.join(directory), to.join(directory));
+        fs::metadata(&source)
+            .and_then(|there| dress(&source, &copy, &there))
+            .explain(format_args!("copy {directory:?} to the volume"))?;
+    }
+    Ok(())
+}
+
+/// Makes anything but a directory.
+fn make(source: &Path, copy: &Path, there: &Metadata) -> std::io::Result<()> {
+    let kind = there.file_type();
+    if kind.is_file() {
+        return fs::copy(source, copy).map(drop);
+    }
+    if kind.is_symlink() {
+        return symlink(fs::read_link(source)?, copy);
+    }
+    let flag = SFlag::from_bits_truncate(there.mode()) & SFlag::S_IFMT;
+    match mknod(copy, flag, Mode::S_IRUSR, there.rdev()) {
+        // A device, which an ordinary user's engine can't make, and which nobody can use in a volume.
+        Err(Errno::EPERM) if kind.is_char_device() || kind.is_block_device() => Ok(()),
+        made => Ok(made?),
+    }
+}
+
+/// Gives the copy the original's owner, mode, attributes and times, in this order: a new owner takes
+/// away set-user-ID bits and file capabilities.
+fn dress(source: &Path, copy: &Path, there: &Metadata) -> std::io::Result<()> {
+    if fs::symlink_metadata(copy).is_err() {
+        return Ok(());
+    }
+    lchown(copy, Some(there.uid()), Some(there.gid()))?;
+    if !there.is_symlink() {
+        fs::set_permissions(copy, fs::Permissions::from_mode(there.mode() & 0o7777))?;
+    }
+    for key in xattr::list(source)? {
+        if let Some(value) = xattr::get(source, &key)? {
+            match xattr::set(copy, &key, &value) {
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {}
+                set => set?,
+            }
+        }
+    }
+    let (accessed, modified) = (
+        TimeSpec::new(there.atime(), there.atime_nsec()),
+        TimeSpec::new(there.mtime(), there.mtime_nsec()),
+    );
+    utimensat(AT_FDCWD, copy, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?;
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! What is mounted in a container beside its image: files of the host's, volumes, memory.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use nix::errno::Errno;
+use nix::mount::MsFlags;
+use shared::{Error, Explain, home};
+use step4::rootfs::mount_new;
+
+use crate::copy;
+use crate::detached::{self, Detached, NO_DEVICES, NO_SET_UID, READ_ONLY};
+use crate::place::Place;
+use crate::spec::{self, Mount, Source, Tmpfs};
+use crate::volume::{Filling, Volume};
+
+/// Where programs write that can't write anywhere else, as podman has it.
+const SCRATCH: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
+
+/// The options that say what the container sees besides its image.
+#[derive(Args)]
+pub struct Options {
+    /// Show a directory or file of the host's (./SRC or /SRC), or a volume (NAME), at DST. A volume
+    /// is made if it is missing, and stays. Without a source it goes with the container
+    #[arg(short, long, value_name = "[SRC:]DST[:ro]", value_parser = spec::volume)]
+    volume: Vec<Mount>,
+
+    /// The same, spelled out: type=bind|volume|tmpfs,source=SRC,target=DST,readonly
+    #[arg(long, value_name = "FIELDS", value_parser = spec::mount)]
+    mount: Vec<Mount>,
+
+    /// An empty directory in memory at DST. Options: size=64M, mode=1777, ro, exec
+    #[arg(long, value_name = "DST[:OPTIONS]", value_parser = spec::tmpfs)]
+    tmpfs: Vec<Mount>,
+
+    /// Nothing of the image can be changed. /run, /tmp and /var/tmp are in memory
+    #[arg(long)]
+    read_only: bool,
+}
+
+/// All that is to be mounted, those above others first.
+pub struct Mounts {
+    mounts: Vec<(Mount, Option<Volume>)>,
+    read_only: bool,
+}
+
+impl Mounts {
+    /// Puts the options and the image's own volumes together, and takes the volumes that have names.
+    pub fn new(options: &Options, of_image: &[PathBuf]) -> Result<Mounts, Error> {
+        let mut mounts: Vec<Mount> = Vec::new();
+        for mount in options.volume.iter().chain(&options.mount).chain(&options.tmpfs) {
+            let target = &mount.target;
+            if mounts.iter().any(|other| other.target == *target) {
+                return Err(Error::new(format!("two mounts for one place, {target:?}")));
+            }
+            mounts.push(mount.clone());
+        }
+        let volume = || Source::Volume { name: None, filled: true };
+        let memory = || Source::Memory(Tmpfs { filled: true, ..Tmpfs::default() });
+        let scratch = SCRATCH.iter().filter(|_| options.read_only);
+        let implied = of_image.iter().map(|path| (spec::clean(path), volume()));
+        for (target, source) in implied.chain(scratch.map(|path| (path.into(), memory()))) {
+            // What the caller wants there counts more.
+            if mounts.iter().all(|other| other.target != target) {
+                mounts.push(Mount { source, target, read_only: false });
+            }
+        }
+        mounts.sort_by_key(|mount| mount.target.components().count());
+
+        let home = home::directory()?;
+        let taken = mounts.into_iter().map(|mount| match &mount.source {
+            Source::Volume { name: Some(name), .. } => {
+                let volume = Volume::take(&home, name)?;
+                Ok((mount, Some(volume)))
+            }
+            _ => Ok((mount, None)),
+        });
+        Ok(Mounts { mounts: taken.collect::<Result<_, Error>>()?, read_only: options.read_only })
+    }
+
+    /// Opens all that is the host's, as long as it can be seen. Volumes without a name will be in
+    /// `layer`, the container's own directory.
+    pub fn open(&self, layer: &Path) -> Result<Vec<Ready<'_>>, Error> {
+        let mut ready = Vec::new();
+        for (index, (mount, volume)) in self.mounts.iter().enumerate() {
+            let opened = match (&mount.source, volume) {
+                (Source::Host(path), _) => Some((open_host(path)?, None)),
+                (Source::Volume { .. }, Some(volume)) => Some(volume.open()?),
+                (Source::Volume { .. }, None) => {
+                    let directory = layer.join("volumes").join(index.to_string());
+                    Some(Filling::without_name(&directory)?)
+                }
+                (Source::Memory(_), _) => None,
+            };
+            ready.push(Ready { mount, opened });
+        }
+        Ok(ready)
+    }
+
+    /// After all of them are mounted: the image itself, if it was asked for.
+    pub fn seal(&self) -> Result<(), Error> {
+        if !self.read_only {
+            return Ok(());
+        }
+        let root = std::fs::File::open("/").explain("open /")?;
+        detached::set(root.as_fd(), READ_ONLY, 0).explain("mount_setattr /")
+    }
+}
+
+/// A mount that has its source.
+pub struct Ready<'a> {
+    mount: &'a Mount,
+    /// None: it is in memory.
+    opened: Option<(Detached, Option<Filling>)>,
+}
+
+impl Ready<'_> {
+    /// Mounts it. To be called in the container, after pivot_root.
+    pub fn mount(self) -> Result<(), Error> {
+        let Mount { source, target, read_only } = self.mount;
+        let Some((detached, filling)) = self.opened else {
+            let Source::Memory(tmpfs) = source else { unreachable!("all others are open") };
+            return mount_memory(tmpfs, target, *read_only);
+        };
+        let directory = detached.is_directory()?;
+        let place = Place::open(target, directory)?;
+        if let Some(filling) = filling {
+            let filled = matches!(source, Source::Volume { filled: true, .. });
+            filling.finish(&detached, &place, filled)?;
+        }
+        // Whatever of the host's is in there: no device, and nobody becomes root by it.
+        let protected = if *read_only { READ_ONLY } else { 0 };
+        detached.restrict(NO_DEVICES | NO_SET_UID | protected)?;
+        detached.attach(place.as_fd()).explain(format_args!("move_mount to {target:?}"))
+    }
+}
+
+fn open_host(path: &Path) -> Result<Detached, Error> {
+    let missing = "make it first; a name without a slash is a volume";
+    Detached::copy_of(path).map_err(|error| error.cure(Errno::ENOENT, missing))
+}
+
+fn mount_memory(tmpfs: &Tmpfs, target: &Path, read_only: bool) -> Result<(), Error> {
+    let place = Place::open(target, true)?;
+    let mut options = format!("mode={:o}", tmpfs.mode);
+    if let Some(size) = tmpfs.size {
+        options += &format!(",size={size}");
+    }
+    let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    flags.set(MsFlags::MS_NOEXEC, !tmpfs.executable);
+    flags.set(MsFlags::MS_RDONLY, read_only);
+    mount_new("tmpfs", &place.path(), flags, &options)?;
+    if tmpfs.filled {
+        // The first descriptor is below the new mount, this one on it.
+        let covered = place;
+        copy::all(covered.as_fd(), Place::open(target, true)?.as_fd())?;
+    }
+    Ok(())
+}

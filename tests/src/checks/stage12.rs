@@ -1,0 +1,4 @@
+//! Stage 12: files that stay.
+
+promises! { stage 12:
+}
