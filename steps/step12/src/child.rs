@@ -75,7 +75,7 @@ fn enter(layer: &Layer, mounts: &Mounts, limits: &Limits, hostname: &OsStr) -> R
     // Not before: the way to the store may be open to one of the caller's groups alone.
     userns::drop_groups()?;
     masks::mount_all()?;
-    files.mount().map_err(|error| layer.name_full(error))?;
+    files.mount_unless(|path| mounts.cover(path)).map_err(|error| layer.name_full(error))?;
     // And the container's side, where no path leads to the host any more.
     for mount in ready {
         mount.mount().map_err(|error| layer.name_full(error))?;

@@ -98,6 +98,11 @@ impl Mounts {
         Ok(ready)
     }
 
+    /// Whether one of them goes to this very path.
+    pub fn cover(&self, path: &Path) -> bool {
+        self.mounts.iter().any(|(mount, _)| mount.target == path)
+    }
+
     /// After all of them are mounted: the image itself, if it was asked for.
     pub fn seal(&self) -> Result<(), Error> {
         if !self.read_only {

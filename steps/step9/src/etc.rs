@@ -36,8 +36,16 @@ impl Files {
     /// one directory of the container that is in memory already. The file has a name there until it
     /// is mounted, for a mount has to begin somewhere.
     pub fn mount(&self) -> Result<(), Error> {
+        self.mount_unless(|_| false)
+    }
+
+    /// The same, but for those whose path is `taken`: something else will be mounted there.
+    pub fn mount_unless(&self, taken: impl Fn(&Path) -> bool) -> Result<(), Error> {
         for (name, text) in &self.0 {
             let (source, target) = (Path::new("/dev").join(name), Path::new("/etc").join(name));
+            if taken(&target) {
+                continue;
+            }
             let mut how = OpenOptions::new();
             let file = how.write(true).create_new(true).mode(0o644).open(&source);
             let written = file.and_then(|mut file| file.write_all(text));
