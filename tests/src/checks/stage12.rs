@@ -1,4 +1,0 @@
-//! Stage 12: files that stay.
-
-promises! { stage 12:
-}
