@@ -95,7 +95,7 @@ const STAGES: &[&[&[Check]]] = &[
     &stage9::CHECKS,
     &stage10::CHECKS,
     &stage11::CHECKS,
-    &[stage12::CHECKS],
+    &stage12::CHECKS,
 ];
 
 /// All checks, in the order of the stages.

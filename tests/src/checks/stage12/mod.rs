@@ -24,7 +24,8 @@ fn sh(home: &Home, options: &[&str], script: &str) -> Result<Outcome, Failure> {
 
 /// The same with another image.
 fn image_sh(home: &Home, image: &str, options: &[&str], script: &str) -> Result<Outcome, Failure> {
-    Outcome::of(command(home, image, options, script), b"")
+    let image = home.engine().ready(image.to_string())?;
+    Outcome::of(command(home, &image, options, script), b"")
 }
 
 fn command(home: &Home, image: &str, options: &[&str], script: &str) -> Command {
