@@ -85,7 +85,7 @@ fn run(options: &Options) -> Result<bool, String> {
     if !missing.is_empty() {
         println!("Not installed, so not measured: {0} (sudo apt install {0})", missing.join(" "));
     }
-    let programs = ["step4", "step7", "step8", "step9", "step10", "step11"]
+    let programs = ["step4", "step7", "step8", "step9", "step10", "step11", "step12"]
         .map(|name| options.steps.join(name));
     let programs = [&programs[..], std::slice::from_ref(&options.floor)].concat();
     let registry = options.registry.clone();

@@ -241,6 +241,19 @@ pub const ALL: &[Row] = &[
         contenders: shared::filtered,
     },
     Row {
+        name: "start-12",
+        work: "start `true` with ten directories of the host's, as root: step 12",
+        needs_root: true,
+        rounds: 201,
+        short_rounds: 0,
+        is_slow: false,
+        bars: &[
+            Above { ours: "step 12", theirs: "step 11", at_most: 0.3 },
+            Above { ours: "step 12, ten mounts", theirs: "step 12", at_most: 1.0 },
+        ],
+        contenders: shared::mounted,
+    },
+    Row {
         name: "just-step",
         work: "`./just step 4` when nothing has changed, beside the step itself",
         needs_root: true,

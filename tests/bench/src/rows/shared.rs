@@ -12,7 +12,7 @@ use crate::measure::run;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Images on one base.
+/// Images on one base, or mounts in one container.
 const TEN: usize = 10;
 
 /// Starting a stored image, beside the step before.
@@ -41,6 +41,21 @@ pub fn filtered(bench: &Bench) -> Result<Vec<Contender>, String> {
         once("step 10", before?, &log),
         once("step 11", with?, &log),
         once("step 11, unconfined", without?, &log),
+    ])
+}
+
+/// Starting it with ten of the host's directories, beside none and the step before.
+pub fn mounted(bench: &Bench) -> Result<Vec<Contender>, String> {
+    let log = bench.path("log");
+    let source = bench.path("source");
+    std::fs::create_dir_all(&source).map_err(|error| format!("cannot make {source:?}: {error}"))?;
+    let ten: Vec<String> =
+        (0..TEN).map(|number| format!("--volume={}:/mnt/{number}", source.display())).collect();
+    let ten: Vec<&str> = ten.iter().map(String::as_str).collect();
+    Ok(vec![
+        once("step 11", stored(bench, "step11", "home-9", &[])?, &log),
+        once("step 12", stored(bench, "step12", "home-9", &[])?, &log),
+        once("step 12, ten mounts", stored(bench, "step12", "home-9", &ten)?, &log),
     ])
 }
 
