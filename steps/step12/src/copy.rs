@@ -88,7 +88,9 @@ fn dress(source: &Path, copy: &Path, there: &Metadata) -> std::io::Result<()> {
     for key in xattr::list(source)? {
         if let Some(value) = xattr::get(source, &key)? {
             match xattr::set(copy, &key, &value) {
-                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {}
+                // Not ours to set, or memory can't have it.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOTSUP)) => {
+                }
                 set => set?,
             }
         }

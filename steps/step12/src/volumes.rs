@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::{Error, Explain, home};
+use step9::layers::REMOVED;
 use step9::table;
 use step9::unpack::Unpacker;
 
@@ -160,14 +161,23 @@ fn remove_all(home: &Path, names: &[String], force: bool) -> Result<u8, Error> {
 
 fn remove(home: &Path, name: &str, unpacker: &mut Unpacker) -> Result<(), Error> {
     let directory = find(home, name)?;
-    if is_in_use(&directory)?.is_none() {
+    // Until it is gone: who wants to use it waits, and then makes a new one.
+    let Some(_alone) = lock_alone(&directory)? else {
         return Err(Error::new(format!("cannot remove {name}: a container uses it")));
+    };
+    let removed = home.join(REMOVED);
+    fs::create_dir_all(&removed).explain(format_args!("make the directory {removed:?}"))?;
+    // At once out of its place: half a volume there would be taken for a whole one.
+    let gone = removed.join(format!("volume-{name}"));
+    if gone.exists() {
+        unpacker.remove(gone.clone())?;
     }
-    unpacker.remove(directory)
+    unpacker.finish(directory, gone.clone())?;
+    unpacker.remove(gone)
 }
 
 /// The lock of a volume that no container uses. None: one does.
-fn is_in_use(directory: &Path) -> Result<Option<File>, Error> {
+fn lock_alone(directory: &Path) -> Result<Option<File>, Error> {
     let opened = File::open(directory).explain(format_args!("open {directory:?}"))?;
     match opened.try_lock() {
         Ok(()) => Ok(Some(opened)),
@@ -181,7 +191,7 @@ fn is_in_use(directory: &Path) -> Result<Option<File>, Error> {
 fn prune(home: &Path) -> Result<u8, Error> {
     let mut free = Vec::new();
     for name in names(home)? {
-        if is_in_use(&home.join(VOLUMES).join(&name))?.is_some() {
+        if lock_alone(&home.join(VOLUMES).join(&name))?.is_some() {
             free.push(name);
         }
     }
