@@ -24,6 +24,7 @@ pub fn number(name: &str) -> Option<i64> {
         "sendto" SYS_sendto "setgid" SYS_setgid "setgroups" SYS_setgroups
         "sethostname" SYS_sethostname "setns" SYS_setns "setuid" SYS_setuid
         "capset" SYS_capset "seccomp" SYS_seccomp "uname" SYS_uname
+        "open_tree" SYS_open_tree "mount_setattr" SYS_mount_setattr "move_mount" SYS_move_mount
         "setxattr" SYS_setxattr "signalfd4" SYS_signalfd4 "socketpair" SYS_socketpair
         "statfs" SYS_statfs "symlinkat" SYS_symlinkat "syncfs" SYS_syncfs "umask" SYS_umask
         "umount2" SYS_umount2 "unlinkat" SYS_unlinkat "unshare" SYS_unshare
