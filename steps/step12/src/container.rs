@@ -66,6 +66,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
             handshake::release(child, prepared, &engines_end)?;
             let recording = confinement.begin_recording(&engines_end)?;
             lifeline::wait_for_exec(&engines_end);
+            mounts.end_filling()?;
             let status = signals::supervise(child, pid1::pass_on)?;
             let status = recording.map_or(Ok(status), |recording| recording.end(status))?;
             cgroup.map_or(Ok(status), |cgroup| cgroup.end(&options.limits, status))

@@ -55,7 +55,7 @@ impl Detached {
 
     /// Sets attributes of this mount and of all below it. None is taken away.
     pub fn restrict(&self, attributes: u64) -> Result<(), Error> {
-        set(self.0.as_fd(), attributes, libc::AT_RECURSIVE).explain("mount_setattr")
+        set(self.0.as_fd(), attributes, libc::AT_RECURSIVE)
     }
 
     /// Whether it has a directory at its top, or else a file.
@@ -82,12 +82,13 @@ impl AsFd for Detached {
 }
 
 /// Sets attributes of the mount that an open file is on.
-pub fn set(mount: BorrowedFd, attributes: u64, flags: libc::c_int) -> nix::Result<()> {
+pub fn set(mount: BorrowedFd, attributes: u64, flags: libc::c_int) -> Result<(), Error> {
     let wanted = Attributes { set: attributes, ..Attributes::default() };
     let flags = flags | libc::AT_EMPTY_PATH;
     let (fd, size) = (mount.as_raw_fd(), size_of::<Attributes>());
     // SAFETY: the string is empty and ends with NUL. The kernel only reads `size` bytes of `wanted`.
     let result =
         unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &wanted, size) };
-    Errno::result(result).map(drop)
+    let set = Errno::result(result).explain("mount_setattr").map(drop);
+    set.map_err(|error| error.cure(Errno::ENOSYS, "Linux has it since 5.12"))
 }

@@ -1,5 +1,7 @@
 //! What is mounted in a container beside its image: files of the host's, volumes, memory.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ use crate::copy;
 use crate::detached::{self, Detached, NO_DEVICES, NO_SET_UID, READ_ONLY};
 use crate::place::Place;
 use crate::spec::{self, Mount, Source, Tmpfs};
-use crate::volume::{Filling, Volume};
+use crate::volume::{Filling, VOLUMES, Volume};
 
 /// Where programs write that can't write anywhere else, as podman has it.
 const SCRATCH: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
@@ -41,7 +43,9 @@ pub struct Options {
 
 /// All that is to be mounted, those above others first.
 pub struct Mounts {
-    mounts: Vec<(Mount, Option<Volume>)>,
+    mounts: Vec<Mount>,
+    /// Those that have names, each once.
+    volumes: BTreeMap<String, Volume>,
     read_only: bool,
 }
 
@@ -69,38 +73,46 @@ impl Mounts {
         mounts.sort_by_key(|mount| mount.target.components().count());
 
         let home = home::directory()?;
-        let taken = mounts.into_iter().map(|mount| match &mount.source {
-            Source::Volume { name: Some(name), .. } => {
-                let volume = Volume::take(&home, name)?;
-                Ok((mount, Some(volume)))
-            }
-            _ => Ok((mount, None)),
-        });
-        Ok(Mounts { mounts: taken.collect::<Result<_, Error>>()?, read_only: options.read_only })
+        let names: BTreeSet<&String> = mounts.iter().filter_map(name_of).collect();
+        let volumes = names.into_iter().map(|name| Ok((name.clone(), Volume::take(&home, name)?)));
+        let volumes = volumes.collect::<Result<_, Error>>()?;
+        Ok(Mounts { mounts, volumes, read_only: options.read_only })
     }
 
     /// Opens all that is the host's, as long as it can be seen. Volumes without a name will be in
     /// `layer`, the container's own directory.
     pub fn open(&self, layer: &Path) -> Result<Vec<Ready<'_>>, Error> {
+        let opened = self.volumes.iter().map(|(name, volume)| Ok((name, volume.open()?)));
+        let mut opened = opened.collect::<Result<BTreeMap<_, _>, Error>>()?;
         let mut ready = Vec::new();
-        for (index, (mount, volume)) in self.mounts.iter().enumerate() {
-            let opened = match (&mount.source, volume) {
-                (Source::Host(path), _) => Some((open_host(path)?, None)),
-                (Source::Volume { .. }, Some(volume)) => Some(volume.open()?),
-                (Source::Volume { .. }, None) => {
-                    let directory = layer.join("volumes").join(index.to_string());
-                    Some(Filling::without_name(&directory)?)
+        for (index, mount) in self.mounts.iter().enumerate() {
+            let (detached, filling) = match &mount.source {
+                Source::Host(path) => (Some(open_host(path)?), None),
+                Source::Volume { name: Some(name), .. } => {
+                    let (path, filling) = opened.get_mut(name).expect("it was taken");
+                    // The topmost of a volume's places fills it, the others find it so.
+                    (Some(Detached::copy_of(path)?), filling.take())
                 }
-                (Source::Memory(_), _) => None,
+                Source::Volume { name: None, .. } => {
+                    let directory = layer.join(VOLUMES).join(index.to_string());
+                    let filling = Filling::without_name(&directory)?;
+                    (Some(Detached::copy_of(&directory)?), Some(filling))
+                }
+                Source::Memory(_) => (None, None),
             };
-            ready.push(Ready { mount, opened });
+            ready.push(Ready { mount, detached, filling });
         }
         Ok(ready)
     }
 
+    /// Lets others have the volumes that were new, once they are filled.
+    pub fn end_filling(&self) -> Result<(), Error> {
+        self.volumes.values().try_for_each(Volume::end_filling)
+    }
+
     /// Whether one of them goes to this very path.
     pub fn cover(&self, path: &Path) -> bool {
-        self.mounts.iter().any(|(mount, _)| mount.target == path)
+        self.mounts.iter().any(|mount| mount.target == path)
     }
 
     /// After all of them are mounted: the image itself, if it was asked for.
@@ -108,8 +120,8 @@ impl Mounts {
         if !self.read_only {
             return Ok(());
         }
-        let root = std::fs::File::open("/").explain("open /")?;
-        detached::set(root.as_fd(), READ_ONLY, 0).explain("mount_setattr /")
+        let root = File::open("/").explain("open /")?;
+        detached::set(root.as_fd(), READ_ONLY, 0)
     }
 }
 
@@ -117,20 +129,21 @@ impl Mounts {
 pub struct Ready<'a> {
     mount: &'a Mount,
     /// None: it is in memory.
-    opened: Option<(Detached, Option<Filling>)>,
+    detached: Option<Detached>,
+    filling: Option<Filling>,
 }
 
 impl Ready<'_> {
     /// Mounts it. To be called in the container, after pivot_root.
     pub fn mount(self) -> Result<(), Error> {
         let Mount { source, target, read_only } = self.mount;
-        let Some((detached, filling)) = self.opened else {
+        let Some(detached) = self.detached else {
             let Source::Memory(tmpfs) = source else { unreachable!("all others are open") };
             return mount_memory(tmpfs, target, *read_only);
         };
         let directory = detached.is_directory()?;
         let place = Place::open(target, directory)?;
-        if let Some(filling) = filling {
+        if let Some(filling) = self.filling {
             let filled = matches!(source, Source::Volume { filled: true, .. });
             filling.finish(&detached, &place, filled)?;
         }
@@ -138,6 +151,14 @@ impl Ready<'_> {
         let protected = if *read_only { READ_ONLY } else { 0 };
         detached.restrict(NO_DEVICES | NO_SET_UID | protected)?;
         detached.attach(place.as_fd()).explain(format_args!("move_mount to {target:?}"))
+    }
+}
+
+/// The name of the volume that is to be mounted.
+fn name_of(mount: &Mount) -> Option<&String> {
+    match &mount.source {
+        Source::Volume { name, .. } => name.as_ref(),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `volume`: what outlives containers, and how to get rid of it.
 
-use std::fs::{self, File};
+use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -8,7 +9,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::{Error, Explain, home};
-use step9::layers::REMOVED;
 use step9::table;
 use step9::unpack::Unpacker;
 
@@ -77,8 +77,14 @@ pub fn run(command: &Command) -> Result<u8, Error> {
         Command::Create { name } => Volume::take(&home, name).map(|_| format!("{name}\n")),
         Command::Ls(options) => list(&home, options),
         Command::Inspect { names } => inspect(&home, names),
-        Command::Rm(options) => return remove_all(&home, &options.names, options.force),
-        Command::Prune { .. } => return prune(&home),
+        Command::Rm(options) => {
+            let forgive = Forgive { missing: options.force, in_use: false };
+            return remove_all(&home, &options.names, &forgive);
+        }
+        Command::Prune { .. } => {
+            let forgive = Forgive { missing: true, in_use: true };
+            return remove_all(&home, &names(&home)?, &forgive);
+        }
     }
     .and_then(|text| shared::print(text.as_bytes()))
     .map(|()| 0)
@@ -140,17 +146,24 @@ fn describe(home: &Path, name: &str) -> Result<Value, Error> {
     }))
 }
 
+/// What may be wrong with a volume that is to be removed, and is no error.
+struct Forgive {
+    missing: bool,
+    in_use: bool,
+}
+
 /// Removes volumes. After an error it goes on with the next, and fails in the end.
-fn remove_all(home: &Path, names: &[String], force: bool) -> Result<u8, Error> {
+fn remove_all(home: &Path, names: &[String], forgive: &Forgive) -> Result<u8, Error> {
     // It has the right to remove what is another id's.
     let mut unpacker = Unpacker::start()?;
     let mut failed = Ok(0);
     for name in names {
-        match remove(home, name, &mut unpacker) {
-            Ok(()) => shared::print(format!("{name}\n").as_bytes())?,
-            Err(_) if force && find(home, name).is_err() => {}
+        match remove(home, name, forgive, &mut unpacker) {
+            Ok(true) => shared::print(format!("{name}\n").as_bytes())?,
+            Ok(false) => {}
+            Err(_) if forgive.missing && find(home, name).is_err() => {}
             Err(error) => {
-                if let Err(earlier) = std::mem::replace(&mut failed, Err(error)) {
+                if let Err(earlier) = mem::replace(&mut failed, Err(error)) {
                     shared::note(format_args!("{}: {earlier}", env!("CARGO_PKG_NAME")));
                 }
             }
@@ -159,41 +172,17 @@ fn remove_all(home: &Path, names: &[String], force: bool) -> Result<u8, Error> {
     failed
 }
 
-fn remove(home: &Path, name: &str, unpacker: &mut Unpacker) -> Result<(), Error> {
-    let directory = find(home, name)?;
-    // Until it is gone: who wants to use it waits, and then makes a new one.
-    let Some(_alone) = lock_alone(&directory)? else {
-        return Err(Error::new(format!("cannot remove {name}: a container uses it")));
-    };
-    let removed = home.join(REMOVED);
-    fs::create_dir_all(&removed).explain(format_args!("make the directory {removed:?}"))?;
-    // At once out of its place: half a volume there would be taken for a whole one.
-    let gone = removed.join(format!("volume-{name}"));
-    if gone.exists() {
-        unpacker.remove(gone.clone())?;
+/// Whether it did.
+fn remove(
+    home: &Path,
+    name: &str,
+    forgive: &Forgive,
+    unpacker: &mut Unpacker,
+) -> Result<bool, Error> {
+    // Alone until it is gone: who wants to use it waits, and then makes a new one.
+    match Volume::take_alone(find(home, name)?)? {
+        Some(volume) => volume.remove(unpacker).map(|()| true),
+        None if forgive.in_use => Ok(false),
+        None => Err(Error::new(format!("cannot remove {name}: a container uses it"))),
     }
-    unpacker.finish(directory, gone.clone())?;
-    unpacker.remove(gone)
-}
-
-/// The lock of a volume that no container uses. None: one does.
-fn lock_alone(directory: &Path) -> Result<Option<File>, Error> {
-    let opened = File::open(directory).explain(format_args!("open {directory:?}"))?;
-    match opened.try_lock() {
-        Ok(()) => Ok(Some(opened)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => {
-            Err(error).explain(format_args!("lock {directory:?}"))
-        }
-    }
-}
-
-fn prune(home: &Path) -> Result<u8, Error> {
-    let mut free = Vec::new();
-    for name in names(home)? {
-        if lock_alone(&home.join(VOLUMES).join(&name))?.is_some() {
-            free.push(name);
-        }
-    }
-    remove_all(home, &free, true)
 }

@@ -14,6 +14,9 @@ promises! { stage 12:
     volume_in_use "what a container uses is not removed, by rm nor by prune, and is afterwards"
     killed_while_filling "what an engine that was killed has left of a new volume is not taken for whole"
     two_at_once "of containers that start at once with one new volume all find it filled"
+    one_at_two_places "a new volume at two places of one container is filled once, and is one"
+    any_order "containers that start at once with the same new volumes, named in any order, don't wait for each other"
+    prune_at_once "prune, by several at once and while containers start, fails nobody"
 }
 
 /// An image with a directory of somebody's, and a volume of its own there.
@@ -135,6 +138,11 @@ fn volume_commands(engine: &Engine) -> Verdict {
         volume(&home, args)?.complains_of(&["no volume"])?;
     }
     volume(&home, &["create", "../a"])?.complains_of(&["no name for a volume"])?;
+    // As long as a file's name may be.
+    let long = "v".repeat(255);
+    volume(&home, &["create", &long])?.ends_with(0)?;
+    sh(&home, &[&format!("--volume={long}:/v")], "echo x > /v/x")?.ends_with(0)?;
+    volume(&home, &["rm", &long])?.ends_with(0)?;
     // After an error it goes on with the next.
     let outcome = volume(&home, &["rm", "nowhere", "a"])?;
     outcome.ends_with(125)?.prints("a\n")?;
@@ -185,26 +193,66 @@ fn killed_while_filling(engine: &Engine) -> Verdict {
     remove(&home, &["half"])
 }
 
+/// Starts containers, all at once, and waits until they have printed and ended.
+fn all_end(home: &Home, image: &str, starts: &[Vec<&str>], script: &str, prints: &str) -> Verdict {
+    let runs = starts.iter().map(|options| Running::start(command(home, image, options, script)));
+    for running in runs.collect::<Result<Vec<_>, Failure>>()? {
+        running.says(prints)?;
+        running.ends_with(0)?;
+    }
+    Ok(())
+}
+
 fn two_at_once(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
     let image = image(&home, false)?;
     image_sh(&home, &image, &[], "true")?.ends_with(0)?;
     for _ in 0..3 {
         remove(&home, &["shared"])?;
-        let runs: Vec<_> = (0..5)
-            .map(|_| {
-                Running::start(command(
-                    &home,
-                    &image,
-                    &["--volume=shared:/data"],
-                    "cat /data/sub/deep",
-                ))
-            })
-            .collect::<Result<_, Failure>>()?;
-        for running in runs {
-            running.says("deep")?;
+        let starts = vec![vec!["--volume=shared:/data"]; 5];
+        all_end(&home, &image, &starts, "cat /data/sub/deep", "deep")?;
+    }
+    remove(&home, &["shared"])
+}
+
+fn one_at_two_places(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let image = image(&home, false)?;
+    remove(&home, &["twice"])?;
+    let options = ["--volume=twice:/data", "--volume=twice:/other"];
+    image_sh(&home, &image, &[], "true")?.ends_with(0)?;
+    let starts = [options.to_vec()];
+    let script = "cd /data; echo new > new; echo $(cat /other/sub/deep /other/new)";
+    all_end(&home, &image, &starts, script, "deep new")?;
+    remove(&home, &["twice"])
+}
+
+fn any_order(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let image = image(&home, false)?;
+    image_sh(&home, &image, &[], "true")?.ends_with(0)?;
+    for _ in 0..5 {
+        remove(&home, &["x", "y"])?;
+        let one = vec!["--volume=x:/data", "--volume=y:/data/sub"];
+        let other = vec!["--volume=y:/data", "--volume=x:/data/sub"];
+        let starts = [one.clone(), other.clone(), one, other];
+        all_end(&home, &image, &starts, "echo ran", "ran")?;
+    }
+    remove(&home, &["x", "y"])
+}
+
+fn prune_at_once(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let image = image(&home, false)?;
+    image_sh(&home, &image, &[], "true")?.ends_with(0)?;
+    for _ in 0..5 {
+        let prune = || home.engine().subcommand(vec!["volume", "prune", "--all"]);
+        let run = || command(&home, &image, &["--volume=pruned:/data"], "cat /data/sub/deep");
+        let all = [run(), prune(), run(), prune(), prune(), run()];
+        let all = all.into_iter().map(Running::start).collect::<Result<Vec<_>, Failure>>()?;
+        for running in all {
             running.ends_with(0)?;
         }
     }
-    remove(&home, &["shared"])
+    remove(&home, &["pruned"])
 }
