@@ -19,7 +19,8 @@ pub fn number(name: &str) -> Option<i64> {
         "fdatasync" SYS_fdatasync "flock" SYS_flock "ioctl" SYS_ioctl "keyctl" SYS_keyctl "linkat" SYS_linkat
         "lsetxattr" SYS_lsetxattr "mkdir" SYS_mkdir "mkdirat" SYS_mkdirat "mknodat" SYS_mknodat
         "mount" SYS_mount "openat2" SYS_openat2 "pivot_root" SYS_pivot_root "prctl" SYS_prctl
-        "recvfrom" SYS_recvfrom "rename" SYS_rename "rmdir" SYS_rmdir
+        "recvfrom" SYS_recvfrom "rename" SYS_rename "renameat" SYS_renameat
+        "renameat2" SYS_renameat2 "rmdir" SYS_rmdir
         "rt_sigaction" SYS_rt_sigaction "rt_sigprocmask" SYS_rt_sigprocmask
         "sendto" SYS_sendto "setgid" SYS_setgid "setgroups" SYS_setgroups
         "sethostname" SYS_sethostname "setns" SYS_setns "setuid" SYS_setuid
