@@ -1,6 +1,5 @@
 //! The child: it makes its world, and then becomes the command.
 
-use std::ffi::OsStr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -13,7 +12,6 @@ use step0::exec::exec;
 use step4::{lifeline, rootfs};
 use step5::{handshake, userns};
 use step6::cgroup;
-use step6::limits::Limits;
 use step8::layer::Layer;
 use step8::process::Process;
 use step8::user::User;
@@ -22,6 +20,7 @@ use step9::etc;
 use step10::masks;
 use step11::confinement::Confinement;
 use step12::mounts::Mounts;
+use step12::owners;
 
 use crate::Options;
 
@@ -40,35 +39,48 @@ pub fn run(
     callers_mask.thread_set_mask().explain("restore the signal mask")?;
     inherited::close_all_but(lifeline)?;
     umask(Mode::from_bits_truncate(0o022));
-    make_world(options, layer, mounts)?;
+    make_world(options, layer, mounts, lifeline)?;
     // Also the directory to start in may have to be made.
     directory::make(&process.working_dir)?;
     mounts.seal()?;
-    become_command(process, confinement, lifeline)
+    become_command(process, confinement, mounts, lifeline)
 }
 
 /// Makes what the command will see around it: a hostname, a root filesystem with the image and
 /// `layer` in it, and no way back to the host.
-fn make_world(options: &Options, layer: &Layer, mounts: &Mounts) -> Result<(), Error> {
+fn make_world(
+    options: &Options,
+    layer: &Layer,
+    mounts: &Mounts,
+    lifeline: &UnixStream,
+) -> Result<(), Error> {
     sethostname(&options.hostname)
         .explain(format_args!("sethostname to {:?}", options.hostname))
         .map_err(|error| error.cure(Errno::EINVAL, "at most 64 bytes"))
         .map_err(userns::explain_powerless)?;
     cgroup::make_own_group_root()?;
-    enter(layer, mounts, &options.limits, &options.hostname)
+    enter(layer, mounts, lifeline, options)
 }
 
 /// Makes the image, with `layer` over it, what the command sees as /.
-fn enter(layer: &Layer, mounts: &Mounts, limits: &Limits, hostname: &OsStr) -> Result<(), Error> {
+fn enter(
+    layer: &Layer,
+    mounts: &Mounts,
+    lifeline: &UnixStream,
+    options: &Options,
+) -> Result<(), Error> {
     rootfs::make_mounts_private()?;
     layer.remove_stale();
     // The host's side of each mount, as long as the host can be seen.
     let ready = mounts.open(layer.directory())?;
-    let files = etc::Files::of_host(hostname);
+    // Not before: the caller's own way to them may be open to the caller alone.
+    owners::become_root()?;
+    lifeline::end_with_engine(lifeline)?;
+    let files = etc::Files::of_host(&options.hostname);
     let rootfs = layer.mount()?;
     rootfs::mount_proc(&rootfs).map_err(userns::explain_proc)?;
     rootfs::mount_dev(&rootfs)?;
-    if limits.are_given() {
+    if options.limits.are_given() {
         cgroup::mount_cgroup(&rootfs)?;
     }
     rootfs::pivot_into(&rootfs)?;
@@ -87,11 +99,13 @@ fn enter(layer: &Layer, mounts: &Mounts, limits: &Limits, hostname: &OsStr) -> R
 fn become_command(
     process: &Process,
     confinement: &Confinement,
+    mounts: &Mounts,
     lifeline: &UnixStream,
 ) -> Result<u8, Error> {
     inherited::leave_keys()?;
     start_in(&process.working_dir)?;
     let user = User::find(&process.user)?;
+    owners::note_strange(&user, mounts)?;
     process.environment.take_on(&user.home);
     confinement.take_on(&user)?;
     // Once more: a change of user takes it back (PR_SET_PDEATHSIG(2const)).

@@ -16,6 +16,7 @@ use step8::process::Process;
 use step9::image;
 use step11::confinement::Confinement;
 use step12::mounts::Mounts;
+use step12::{owners, shift};
 
 use crate::{Options, child};
 
@@ -35,9 +36,13 @@ const NAMESPACES: &[CloneFlags] = &[
 pub fn run(options: &Options) -> Result<u8, Error> {
     let (name, command) = options.image_and_command.split_first().expect("clap requires one");
     let confinement = Confinement::new(&options.privileges)?;
-    let image = image::get(name, options.pull)?;
+    let mut image = image::get(name, options.pull)?;
     let words = &image.config.config;
-    let process = Process::new(words, &options.overrides, &options.hostname, command)?;
+    let mut process = Process::new(words, &options.overrides, &options.hostname, command)?;
+    if let (Some(user), None) = (options.userns.user(), &options.overrides.user) {
+        process.user = user;
+    }
+    image.below = shift::fit(image.below, options.userns)?;
     let mounts = Mounts::new(&options.mounts, &process.volumes)?;
     let _as_it_was = Terminal::remember();
     // Before there are two: a signal that came later would end the engine, but not the child.
@@ -61,7 +66,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         }
         ForkResult::Parent { child } => {
             drop(childs_end);
-            let mapped = userns::map_ids(child, options.userns);
+            let mapped = owners::map_ids(child, options.userns);
             let prepared = mapped.and_then(|()| layer.belongs_to(child));
             handshake::release(child, prepared, &engines_end)?;
             let recording = confinement.begin_recording(&engines_end)?;

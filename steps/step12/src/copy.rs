@@ -12,11 +12,17 @@ use nix::sys::stat::{Mode, SFlag, UtimensatFlags, mknod, utimensat};
 use nix::sys::time::TimeSpec;
 use shared::{Error, Explain};
 
+/// What an executable may do beyond its user's power.
+const CAPABILITIES: &str = "security.capability";
+
+/// Gives the copy of a file its owner and group: that of the original, or another.
+pub type Owner<'a> = &'a dyn Fn(u32, u32) -> (u32, u32);
+
 /// Copies all of an open directory into another, which is empty, with owners, modes, times and
 /// attributes; its own, too.
 ///
 /// Nobody else is at work in either of them: no program of the image runs yet, and the volume is new.
-pub fn all(from: BorrowedFd, to: BorrowedFd) -> Result<(), Error> {
+pub fn all(from: BorrowedFd, to: BorrowedFd, owner: Owner) -> Result<(), Error> {
     let (from, to) = (tree::path_of(from.as_fd()).join("."), tree::path_of(to.as_fd()).join("."));
     // A file with several names stays one file.
     let mut seen: HashMap<u64, PathBuf> = HashMap::new();
@@ -45,14 +51,14 @@ pub fn all(from: BorrowedFd, to: BorrowedFd) -> Result<(), Error> {
                 seen.insert(there.ino(), copy.clone());
             }
             make(&source, &copy, &there).explain(what())?;
-            dress(&source, &copy, &there).explain(what())?;
+            dress(&source, &copy, &there, owner).explain(what())?;
         }
     }
     // Not before: what is made in a directory changes its time, and its mode may forbid it.
     for directory in directories.iter().rev() {
         let (source, copy) = (from.join(directory), to.join(directory));
         fs::metadata(&source)
-            .and_then(|there| dress(&source, &copy, &there))
+            .and_then(|there| dress(&source, &copy, &there, owner))
             .explain(format_args!("copy {directory:?} to the volume"))?;
     }
     Ok(())
@@ -77,16 +83,20 @@ fn make(source: &Path, copy: &Path, there: &Metadata) -> std::io::Result<()> {
 
 /// Gives the copy the original's owner, mode, attributes and times, in this order: a new owner takes
 /// away set-user-ID bits and file capabilities.
-fn dress(source: &Path, copy: &Path, there: &Metadata) -> std::io::Result<()> {
+fn dress(source: &Path, copy: &Path, there: &Metadata, owner: Owner) -> std::io::Result<()> {
     if fs::symlink_metadata(copy).is_err() {
         return Ok(());
     }
-    lchown(copy, Some(there.uid()), Some(there.gid()))?;
+    let (uid, gid) = owner(there.uid(), there.gid());
+    lchown(copy, Some(uid), Some(gid))?;
     if !there.is_symlink() {
         fs::set_permissions(copy, fs::Permissions::from_mode(there.mode() & 0o7777))?;
     }
     for key in xattr::list(source)? {
-        if let Some(value) = xattr::get(source, &key)? {
+        if let Some(mut value) = xattr::get(source, &key)? {
+            if key == CAPABILITIES {
+                give_to(&mut value, owner(0, 0).0);
+            }
             match xattr::set(copy, &key, &value) {
                 // Not ours to set, or memory can't have it.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOTSUP)) => {
@@ -101,4 +111,15 @@ fn dress(source: &Path, copy: &Path, there: &Metadata) -> std::io::Result<()> {
     );
     utimensat(AT_FDCWD, copy, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?;
     Ok(())
+}
+
+/// Makes a file's capabilities those of the user namespace where this id is root. As we read them
+/// they are of ours (capabilities(7), "Namespaced file capabilities"; linux/capability.h).
+fn give_to(value: &mut Vec<u8>, root: u32) {
+    const OF_OUR_ROOT: (usize, u8) = (20, 2);
+    const OF_AN_ID: u8 = 3;
+    if root != 0 && value.len() == OF_OUR_ROOT.0 && value[3] == OF_OUR_ROOT.1 {
+        value[3] = OF_AN_ID;
+        value.extend(root.to_le_bytes());
+    }
 }

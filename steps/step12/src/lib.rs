@@ -3,7 +3,10 @@
 pub mod copy;
 pub mod detached;
 pub mod mounts;
+pub mod owners;
 pub mod place;
+pub mod shift;
 pub mod spec;
+pub mod unshare;
 pub mod volume;
 pub mod volumes;

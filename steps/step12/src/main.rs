@@ -8,7 +8,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser};
 use shared::Error;
-use step5::userns::Userns;
 use step6::limits::Limits;
 use step8::image::Pull;
 use step8::own_file;
@@ -16,7 +15,8 @@ use step8::process::Overrides;
 use step9::{images, pull, rmi};
 use step11::confinement::Privileges;
 use step11::show;
-use step12::{mounts, volumes};
+use step12::owners::Userns;
+use step12::{mounts, unshare, volumes};
 
 #[derive(Parser)]
 #[command(version, about, arg_required_else_help = false)]
@@ -40,6 +40,9 @@ enum Command {
     /// Makes, shows and removes volumes
     #[command(subcommand)]
     Volume(volumes::Command),
+    /// Runs a command as a container's root, outside of any: with the same ids, among your own files
+    #[command(override_usage = concat!(env!("CARGO_PKG_NAME"), " unshare COMMAND [ARG]..."))]
+    Unshare(unshare::Options),
 }
 
 #[derive(Args)]
@@ -94,5 +97,6 @@ fn run(command: &Command) -> Result<u8, Error> {
         Command::Prune(options) => rmi::prune(options),
         Command::Filter(options) => show::run(options),
         Command::Volume(command) => volumes::run(command),
+        Command::Unshare(options) => unshare::run(options),
     }
 }

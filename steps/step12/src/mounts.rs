@@ -115,6 +115,12 @@ impl Mounts {
         self.mounts.iter().any(|mount| mount.target == path)
     }
 
+    /// A place where what the command makes is made on the host, in a directory of the caller's.
+    pub fn writable_of_host(&self) -> Option<&Path> {
+        let is_it = |mount: &&Mount| matches!(mount.source, Source::Host(_)) && !mount.read_only;
+        self.mounts.iter().find(is_it).map(|mount| &*mount.target)
+    }
+
     /// After all of them are mounted: the image itself, if it was asked for.
     pub fn seal(&self) -> Result<(), Error> {
         if !self.read_only {
@@ -180,7 +186,8 @@ fn mount_memory(tmpfs: &Tmpfs, target: &Path, read_only: bool) -> Result<(), Err
     if tmpfs.filled {
         // The first descriptor is below the new mount, this one on it.
         let covered = place;
-        copy::all(covered.as_fd(), Place::open(target, true)?.as_fd())?;
+        let top = Place::open(target, true)?;
+        copy::all(covered.as_fd(), top.as_fd(), &|uid, gid| (uid, gid))?;
     }
     Ok(())
 }

@@ -85,11 +85,12 @@ fn map_all(child: Pid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has a program of root's map the caller's own id to 0 and its ranges to what follows: it looks in
-/// /etc/subuid whether they are the caller's to use (newuidmap(1), newgidmap(1)).
-fn map_range(newidmap: &Path, child: Pid, own: u32, ranges: &[Range]) -> Result<(), Error> {
+/// Has a program of root's map an id to 0 and ranges to what follows. One of the ids is the caller's
+/// own, and it looks in /etc/subuid whether the others are the caller's to use (newuidmap(1),
+/// newgidmap(1)).
+pub fn map_range(newidmap: &Path, child: Pid, root: u32, ranges: &[Range]) -> Result<(), Error> {
     let mut command = Command::new(newidmap);
-    command.arg(child.to_string()).args(["0", &own.to_string(), "1"]);
+    command.arg(child.to_string()).args(["0", &root.to_string(), "1"]);
     let mut inside = 1;
     for Range { first, count } in ranges {
         command.args([inside, *first, *count].map(|number| number.to_string()));
@@ -112,7 +113,7 @@ fn map_range(newidmap: &Path, child: Pid, own: u32, ranges: &[Range]) -> Result<
 }
 
 /// All of a map in one write, as the kernel asks for: there is no second one.
-fn write_map(child: Pid, file: &str, map: &str) -> Result<(), Error> {
+pub fn write_map(child: Pid, file: &str, map: &str) -> Result<(), Error> {
     let path = format!("/proc/{child}/{file}");
     fs::write(&path, map).explain(format_args!("write {path}"))
 }

@@ -18,7 +18,7 @@ pub struct Image {
     pub manifest: Descriptor,
     pub config: Config,
     /// The directories that make its root filesystem, the topmost first.
-    below: Vec<PathBuf>,
+    pub below: Vec<PathBuf>,
     _in_use: Store,
 }
 

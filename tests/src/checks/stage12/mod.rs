@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::engine::{Engine, Outcome};
+use super::engine::{Caller, Engine, Outcome};
 use super::failure::{Failure, Verdict, equal, require};
 use super::images::{Archive, Home, Item};
 use super::{Check, samples};
@@ -12,10 +12,12 @@ use super::{Check, samples};
 mod binds;
 mod links;
 mod memory;
+mod owners;
 mod volumes;
 
 /// The checks, by what they are about.
-pub const CHECKS: [&[Check]; 4] = [binds::CHECKS, links::CHECKS, memory::CHECKS, volumes::CHECKS];
+pub const CHECKS: [&[Check]; 5] =
+    [binds::CHECKS, links::CHECKS, memory::CHECKS, owners::CHECKS, volumes::CHECKS];
 
 /// The usual image runs a script, with options. Paths begin at home.
 fn sh(home: &Home, options: &[&str], script: &str) -> Result<Outcome, Failure> {
