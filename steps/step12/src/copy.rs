@@ -1,4 +1,5 @@
-//! Copies what an image has at a place into the volume that will cover it.
+//! Copies a tree: what an image has at a place, into the volume that will cover it, or an image for
+//! other ids.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, Metadata};
@@ -35,7 +36,7 @@ pub fn all(from: BorrowedFd, to: BorrowedFd, owner: Owner) -> Result<(), Error> 
         for entry in entries.explain(format_args!("read the image's {directory:?}"))? {
             let name = entry.explain(format_args!("read the image's {directory:?}"))?.file_name();
             let path = directory.join(name);
-            let what = || format!("copy {path:?} to the volume");
+            let what = || format!("copy {path:?}");
             let (source, copy) = (from.join(&path), to.join(&path));
             let there = fs::symlink_metadata(&source).explain(what())?;
             if there.is_dir() {
@@ -54,12 +55,12 @@ pub fn all(from: BorrowedFd, to: BorrowedFd, owner: Owner) -> Result<(), Error> 
             dress(&source, &copy, &there, owner).explain(what())?;
         }
     }
-    // Not before: what is made in a directory changes its time, and its mode may forbid it.
+    // Not before: what is made in a directory changes its time.
     for directory in directories.iter().rev() {
         let (source, copy) = (from.join(directory), to.join(directory));
         fs::metadata(&source)
             .and_then(|there| dress(&source, &copy, &there, owner))
-            .explain(format_args!("copy {directory:?} to the volume"))?;
+            .explain(format_args!("copy {directory:?}"))?;
     }
     Ok(())
 }
@@ -88,7 +89,11 @@ fn dress(source: &Path, copy: &Path, there: &Metadata, owner: Owner) -> std::io:
         return Ok(());
     }
     let (uid, gid) = owner(there.uid(), there.gid());
-    lchown(copy, Some(uid), Some(gid))?;
+    match lchown(copy, Some(uid), Some(gid)) {
+        // An id that the container does not have: the copy stays root's.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+        given => given?,
+    }
     if !there.is_symlink() {
         fs::set_permissions(copy, fs::Permissions::from_mode(there.mode() & 0o7777))?;
     }

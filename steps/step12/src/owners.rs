@@ -71,7 +71,7 @@ fn keep_id(child: Pid) -> Result<(), Error> {
 
 /// The host's ids for the container's: for 0, and in ranges for those from 1 on. `own` stands for
 /// itself.
-fn around(own: u32, ranges: &[Range]) -> Result<(u32, Vec<Range>), Error> {
+pub fn around(own: u32, ranges: &[Range]) -> Result<(u32, Vec<Range>), Error> {
     let mut below = own;
     let mut all = Vec::new();
     for Range { first, count } in ranges {

@@ -35,11 +35,10 @@ impl Place {
         let fd = match resolve(&root, path, OFlag::O_PATH) {
             Err(Errno::ENOENT) => make(&root, path, directory)
                 .and_then(|()| resolve(&root, path, OFlag::O_PATH))
-                .explain(format_args!("make {path:?} in the container"))?,
-            found => found
-                .explain(format_args!("open {path:?} in the container"))
-                .map_err(|error| error.cure(Errno::ELOOP, "a link there leads into /proc"))?,
+                .explain(format_args!("make {path:?} in the container")),
+            found => found.explain(format_args!("open {path:?} in the container")),
         };
+        let fd = fd.map_err(|error| error.cure(Errno::ELOOP, "a link there leads into /proc"))?;
         let place =
             Place { path: fs::read_link(tree::path_of(fd.as_fd())).explain("readlink")?, fd };
         place.require_free()?;

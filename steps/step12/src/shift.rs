@@ -22,7 +22,7 @@ use step7::layer::Report;
 use step7::unpack::{make_directory, start_process};
 
 use crate::copy;
-use crate::owners::{Userns, shifted};
+use crate::owners::{Userns, around, shifted};
 
 /// What is to be copied.
 #[derive(Serialize, Deserialize)]
@@ -36,11 +36,13 @@ struct Order {
 /// Gives the directories of an image as a container with such ids wants them. The caller has one
 /// thread.
 pub fn fit(below: Vec<PathBuf>, userns: Userns) -> Result<Vec<PathBuf>, Error> {
-    // Without ranges all files are the caller's anyway.
-    if !userns.keeps_id() || Subordinate::of(getuid())?.is_err() {
+    if !userns.keeps_id() {
         return Ok(below);
     }
+    // Without ranges all files are the caller's anyway.
+    let Ok(ids) = Subordinate::of(getuid())? else { return Ok(below) };
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    around(uid, &ids.uids).and_then(|_| around(gid, &ids.gids))?;
     let mut process = None;
     let mut all = Vec::new();
     for from in below {
