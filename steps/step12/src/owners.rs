@@ -112,7 +112,8 @@ pub fn become_root() -> Result<(), Error> {
         return Ok(());
     }
     let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
-    match setresgid(gid, gid, gid).and_then(|()| setresuid(uid, uid, uid)) {
+    let group = setresgid(gid, gid, gid);
+    match setresuid(uid, uid, uid).and(group) {
         // Without ranges there is no root. The capabilities are there all the same.
         Err(Errno::EINVAL) => return Ok(()),
         changed => changed.explain("setresuid to the container's root")?,

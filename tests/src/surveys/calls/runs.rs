@@ -45,6 +45,9 @@ pub fn of_step(step: u8) -> Result<Vec<Call>, Failure> {
     if step >= steps::first_for_ordinary() {
         let ada = Runs { engine: engine(step, Caller::Ada)? };
         calls.extend(ada.traced(ada.engine.line(ada.options()))?);
+        if step == steps::since("--volume") {
+            calls.extend(ada.traced(ada.engine.line(["--userns", "keep-id", "true"]))?);
+        }
     }
     Ok(calls)
 }
@@ -106,6 +109,16 @@ impl Runs {
             (
                 steps::since("--security-opt"),
                 vec!["--security-opt", "no-new-privileges", "--cap-add", "CHOWN"],
+            ),
+            (
+                steps::since("--volume"),
+                vec![
+                    "--volume",
+                    "/etc/hostname:/seen:ro",
+                    "--volume",
+                    "traced:/home",
+                    "--read-only",
+                ],
             ),
         ];
         let known = options.into_iter().filter(|(since, _)| *since <= self.engine.step);

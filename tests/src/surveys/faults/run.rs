@@ -115,6 +115,10 @@ impl Run {
                 steps::first_with_image(),
                 vec!["--pull", pull, "--workdir", "/made/here", "--user", "0:0"],
             ),
+            (
+                steps::since("--volume"),
+                vec!["--volume", "/etc/hostname:/seen:ro", "--volume", "/home", "--read-only"],
+            ),
         ];
         let known = options.into_iter().filter(|(since, _)| *since <= self.step);
         known.flat_map(|(_, words)| words).chain(["true"]).collect()
