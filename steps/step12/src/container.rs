@@ -62,6 +62,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
             drop(engines_end);
             mem::forget(cgroup); // the engine removes it
             let layer = ManuallyDrop::new(layer); // this too
+            let mounts = ManuallyDrop::new(mounts); // the child closes all that it has inherited
             child::run(options, &process, &confinement, &mounts, &layer, &callers_mask, &childs_end)
         }
         ForkResult::Parent { child } => {

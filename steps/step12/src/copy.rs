@@ -36,7 +36,7 @@ pub fn all(from: BorrowedFd, to: BorrowedFd, owner: Owner) -> Result<(), Error> 
         for entry in entries.explain(format_args!("read the image's {directory:?}"))? {
             let name = entry.explain(format_args!("read the image's {directory:?}"))?.file_name();
             let path = directory.join(name);
-            let what = || format!("copy {path:?}");
+            let what = || format!("copy {:?}", Path::new(".").join(&path));
             let (source, copy) = (from.join(&path), to.join(&path));
             let there = fs::symlink_metadata(&source).explain(what())?;
             if there.is_dir() {
@@ -60,7 +60,7 @@ pub fn all(from: BorrowedFd, to: BorrowedFd, owner: Owner) -> Result<(), Error> 
         let (source, copy) = (from.join(directory), to.join(directory));
         fs::metadata(&source)
             .and_then(|there| dress(&source, &copy, &there, owner))
-            .explain(format_args!("copy {directory:?}"))?;
+            .explain(format_args!("copy {:?}", Path::new(".").join(directory)))?;
     }
     Ok(())
 }

@@ -22,6 +22,8 @@ const SCRATCH: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
 
 /// The options that say what the container sees besides its image.
 #[derive(Args)]
+// Else clap knows it by the name of the command's own.
+#[group(skip)]
 pub struct Options {
     /// Show a directory or file of the host's (./SRC or /SRC), or a volume (NAME), at DST. A volume
     /// is made if it is missing, and stays. Without a source it goes with the container
