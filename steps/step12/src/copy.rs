@@ -19,6 +19,9 @@ const CAPABILITIES: &str = "security.capability";
 /// Gives the copy of a file its owner and group: that of the original, or another.
 pub type Owner<'a> = &'a dyn Fn(u32, u32) -> (u32, u32);
 
+/// That of the original.
+pub const SAME: Owner = &|uid, gid| (uid, gid);
+
 /// Copies all of an open directory into another, which is empty, with owners, modes, times and
 /// attributes; its own, too.
 ///

@@ -189,7 +189,7 @@ fn mount_memory(tmpfs: &Tmpfs, target: &Path, read_only: bool) -> Result<(), Err
         // The first descriptor is below the new mount, this one on it.
         let covered = place;
         let top = Place::open(target, true)?;
-        copy::all(covered.as_fd(), top.as_fd(), &|uid, gid| (uid, gid))?;
+        copy::all(covered.as_fd(), top.as_fd(), copy::SAME)?;
     }
     Ok(())
 }

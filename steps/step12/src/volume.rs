@@ -138,7 +138,7 @@ impl Filling {
     /// place's owner and mode.
     pub fn finish(self, volume: &Detached, place: &Place, filled: bool) -> Result<(), Error> {
         if filled {
-            copy::all(place.as_fd(), volume.as_fd(), &|uid, gid| (uid, gid))?;
+            copy::all(place.as_fd(), volume.as_fd(), copy::SAME)?;
         }
         let Some(parent) = self.parent else { return Ok(()) };
         // Before it has the name: whoever finds that takes the files for whole.
