@@ -6,7 +6,6 @@ use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
 use nix::errno::Errno;
-use nix::sys::prctl;
 use nix::unistd::{Gid, Pid, Uid, getegid, geteuid, getuid, setresgid, setresuid};
 use shared::{Error, Explain};
 use step5::subordinate::{Range, Subordinate};
@@ -115,12 +114,9 @@ pub fn become_root() -> Result<(), Error> {
     let group = setresgid(gid, gid, gid);
     match setresuid(uid, uid, uid).and(group) {
         // Without ranges there is no root. The capabilities are there all the same.
-        Err(Errno::EINVAL) => return Ok(()),
-        changed => changed.explain("setresuid to the container's root")?,
+        Err(Errno::EINVAL) => Ok(()),
+        changed => changed.explain("setresuid to the container's root"),
     }
-    // Who changes its id is no longer to be looked at, by itself neither: /proc/self/fd would be
-    // another's (PR_SET_DUMPABLE(2const)).
-    prctl::set_dumpable(true).explain("prctl PR_SET_DUMPABLE")
 }
 
 /// Tells a person whose the files will be that the command makes on the host.
