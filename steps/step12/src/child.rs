@@ -39,11 +39,12 @@ pub fn run(
     callers_mask.thread_set_mask().explain("restore the signal mask")?;
     inherited::close_all_but(lifeline)?;
     umask(Mode::from_bits_truncate(0o022));
+    let caller = options.userns.caller().filter(|_| options.overrides.user.is_none());
     make_world(options, layer, mounts, lifeline)?;
     // Also the directory to start in may have to be made.
     directory::make(&process.working_dir)?;
     mounts.seal()?;
-    become_command(process, confinement, mounts, lifeline)
+    become_command(process, caller, confinement, mounts, lifeline)
 }
 
 /// Makes what the command will see around it: a hostname, a root filesystem with the image and
@@ -72,7 +73,7 @@ fn enter(
     rootfs::make_mounts_private()?;
     layer.remove_stale();
     // The host's side of each mount, as long as the host can be seen.
-    let ready = mounts.open(layer.directory())?;
+    let mut ready = mounts.open(layer.directory())?;
     // Not before: the caller's own way to them may be open to the caller alone.
     owners::become_root()?;
     lifeline::end_with_engine(lifeline)?;
@@ -86,6 +87,10 @@ fn enter(
     rootfs::pivot_into(&rootfs)?;
     // Not before: the way to the store may be open to one of the caller's groups alone.
     userns::drop_groups()?;
+    // As long as all that can be seen is the image's.
+    for mount in &mut ready {
+        mount.prepare().map_err(|error| layer.name_full(error))?;
+    }
     masks::mount_all()?;
     files.mount_unless(|path| mounts.cover(path)).map_err(|error| layer.name_full(error))?;
     // And the container's side, where no path leads to the host any more.
@@ -98,13 +103,14 @@ fn enter(
 /// Becomes the command: from here on, only this process changes, and no longer its world.
 fn become_command(
     process: &Process,
+    caller: Option<User>,
     confinement: &Confinement,
     mounts: &Mounts,
     lifeline: &UnixStream,
 ) -> Result<u8, Error> {
     inherited::leave_keys()?;
     start_in(&process.working_dir)?;
-    let user = User::find(&process.user)?;
+    let user = caller.map_or_else(|| User::find(&process.user), Ok)?;
     owners::note_strange(&user, mounts)?;
     process.environment.take_on(&user.home);
     confinement.take_on(&user)?;

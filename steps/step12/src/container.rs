@@ -38,10 +38,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     let confinement = Confinement::new(&options.privileges)?;
     let mut image = image::get(name, options.pull)?;
     let words = &image.config.config;
-    let mut process = Process::new(words, &options.overrides, &options.hostname, command)?;
-    if let (Some(user), None) = (options.userns.user(), &options.overrides.user) {
-        process.user = user;
-    }
+    let process = Process::new(words, &options.overrides, &options.hostname, command)?;
     image.below = shift::fit(image.below, options.userns)?;
     let mounts = Mounts::new(&options.mounts, &process.volumes)?;
     let _as_it_was = Terminal::remember();

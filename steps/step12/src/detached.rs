@@ -22,6 +22,7 @@ const MOVE_MOUNT_T_EMPTY_PATH: libc::c_uint = 0x40;
 pub const READ_ONLY: u64 = 0x1;
 pub const NO_SET_UID: u64 = 0x2;
 pub const NO_DEVICES: u64 = 0x4;
+pub const NO_EXECUTION: u64 = 0x8;
 
 /// A mount without a place. Dropped, it is gone.
 pub struct Detached(OwnedFd);

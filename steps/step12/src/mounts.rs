@@ -1,19 +1,19 @@
 //! What is mounted in a container beside its image: files of the host's, volumes, memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use nix::errno::Errno;
-use nix::mount::MsFlags;
+use nix::mount::{MntFlags, MsFlags, umount2};
 use shared::{Error, Explain, home};
 use step4::rootfs::mount_new;
 
 use crate::copy;
-use crate::detached::{self, Detached, NO_DEVICES, NO_SET_UID, READ_ONLY};
-use crate::place::Place;
+use crate::detached::{self, Detached, NO_DEVICES, NO_EXECUTION, NO_SET_UID, READ_ONLY};
+use crate::place::{self, Place};
 use crate::spec::{self, Mount, Source, Tmpfs};
 use crate::volume::{Filling, VOLUMES, Volume};
 
@@ -65,7 +65,9 @@ impl Mounts {
         let volume = || Source::Volume { name: None, filled: true };
         let memory = || Source::Memory(Tmpfs { filled: true, ..Tmpfs::default() });
         let scratch = SCRATCH.iter().filter(|_| options.read_only);
-        let implied = of_image.iter().map(|path| (spec::clean(path), volume()));
+        // Of the kernel's places an image may say what it likes.
+        let of_image = of_image.iter().map(|path| spec::clean(path));
+        let implied = of_image.filter(|path| !place::is_taken(path)).map(|path| (path, volume()));
         for (target, source) in implied.chain(scratch.map(|path| (path.into(), memory()))) {
             // What the caller wants there counts more.
             if mounts.iter().all(|other| other.target != target) {
@@ -136,28 +138,48 @@ impl Mounts {
 /// A mount that has its source.
 pub struct Ready<'a> {
     mount: &'a Mount,
-    /// None: it is in memory.
+    /// None: it will be in memory.
     detached: Option<Detached>,
     filling: Option<Filling>,
 }
 
 impl Ready<'_> {
-    /// Mounts it. To be called in the container, after pivot_root.
-    pub fn mount(self) -> Result<(), Error> {
+    /// Fills it with what the image has at its place, and protects it. To be called in the container,
+    /// after pivot_root, and before anything is mounted that others can change: until then nobody else
+    /// is at work there.
+    pub fn prepare(&mut self) -> Result<(), Error> {
         let Mount { source, target, read_only } = self.mount;
-        let Some(detached) = self.detached else {
-            let Source::Memory(tmpfs) = source else { unreachable!("all others are open") };
-            return mount_memory(tmpfs, target, *read_only);
+        let filled = match source {
+            Source::Memory(tmpfs) => {
+                self.detached = Some(new_memory(tmpfs)?);
+                tmpfs.filled
+            }
+            Source::Volume { filled, .. } => *filled && self.filling.is_some(),
+            Source::Host(_) => false,
         };
-        let directory = detached.is_directory()?;
-        let place = Place::open(target, directory)?;
-        if let Some(filling) = self.filling {
-            let filled = matches!(source, Source::Volume { filled: true, .. });
-            filling.finish(&detached, &place, filled)?;
+        let detached = self.detached.as_ref().expect("all others are open");
+        if filled && let Some(place) = Place::find(target)? {
+            copy::all(place.as_fd(), detached.as_fd(), copy::SAME)?;
+        }
+        if let Some(filling) = self.filling.take() {
+            filling.finish()?;
         }
         // Whatever of the host's is in there: no device, and nobody becomes root by it.
-        let protected = if *read_only { READ_ONLY } else { 0 };
-        detached.restrict(NO_DEVICES | NO_SET_UID | protected)?;
+        let mut attributes = NO_DEVICES | NO_SET_UID;
+        match source {
+            Source::Memory(tmpfs) if !tmpfs.executable => attributes |= NO_EXECUTION,
+            _ => {}
+        }
+        if *read_only {
+            attributes |= READ_ONLY;
+        }
+        detached.restrict(attributes)
+    }
+
+    /// Mounts it. To be called in the container, after pivot_root.
+    pub fn mount(self) -> Result<(), Error> {
+        let (detached, target) = (self.detached.expect("it is prepared"), &self.mount.target);
+        let place = Place::open(target, detached.is_directory()?)?;
         detached.attach(place.as_fd()).explain(format_args!("move_mount to {target:?}"))
     }
 }
@@ -175,21 +197,18 @@ fn open_host(path: &Path) -> Result<Detached, Error> {
     Detached::copy_of(path).map_err(|error| error.cure(Errno::ENOENT, missing))
 }
 
-fn mount_memory(tmpfs: &Tmpfs, target: &Path, read_only: bool) -> Result<(), Error> {
-    let place = Place::open(target, true)?;
+/// A new directory in memory, without a place. A mount has to begin somewhere, and /dev is the one
+/// directory of the container that is the engine's own.
+fn new_memory(tmpfs: &Tmpfs) -> Result<Detached, Error> {
+    let directory = Path::new("/dev/memory");
+    fs::create_dir(directory).explain(format_args!("make the directory {directory:?}"))?;
     let mut options = format!("mode={:o}", tmpfs.mode);
     if let Some(size) = tmpfs.size {
         options += &format!(",size={size}");
     }
-    let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    flags.set(MsFlags::MS_NOEXEC, !tmpfs.executable);
-    flags.set(MsFlags::MS_RDONLY, read_only);
-    mount_new("tmpfs", &place.path(), flags, &options)?;
-    if tmpfs.filled {
-        // The first descriptor is below the new mount, this one on it.
-        let covered = place;
-        let top = Place::open(target, true)?;
-        copy::all(covered.as_fd(), top.as_fd(), copy::SAME)?;
-    }
-    Ok(())
+    mount_new("tmpfs", directory, MsFlags::empty(), &options)?;
+    let detached = Detached::copy_of(directory)?;
+    umount2(directory, MntFlags::MNT_DETACH).explain(format_args!("umount {directory:?}"))?;
+    fs::remove_dir(directory).explain(format_args!("remove {directory:?}"))?;
+    Ok(detached)
 }

@@ -33,9 +33,11 @@ impl Userns {
         self == Userns::KeepId && !geteuid().is_root()
     }
 
-    /// The command's user, if the caller names none.
-    pub fn user(self) -> Option<String> {
-        self.keeps_id().then(|| format!("{}:{}", geteuid(), getegid()))
+    /// The command's user, if the caller names none. It is a number: an image's /etc/passwd could have
+    /// a user whose *name* is 1000, and who is root.
+    pub fn caller(self) -> Option<User> {
+        let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+        self.keeps_id().then(|| User { uid, gid, groups: vec![gid], home: "/".into() })
     }
 }
 

@@ -13,6 +13,9 @@ use shared::{Error, Explain};
 /// What the engine mounts itself, so that the container has a kernel of its own to look at.
 const OF_THE_KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
+/// But for this one, which is for programs to write in.
+const SHARED_MEMORY: &str = "/dev/shm";
+
 /// How often a path may be resolved anew because somebody renames or mounts something meanwhile.
 const ATTEMPTS: u32 = 1000;
 
@@ -39,26 +42,34 @@ impl Place {
             found => found.explain(format_args!("open {path:?} in the container")),
         };
         let fd = fd.map_err(|error| error.cure(Errno::ELOOP, "a link there leads into /proc"))?;
-        let place =
-            Place { path: fs::read_link(tree::path_of(fd.as_fd())).explain("readlink")?, fd };
+        let place = Place::at(fd)?;
         place.require_free()?;
         place.require_kind(directory)?;
         Ok(place)
     }
 
-    /// A mount there would make the container see something else than its own kernel. The masks of
-    /// step 10 lie on /proc, for example (CVE-2019-19921).
+    /// The directory that the image has at a path, if it has one.
+    pub fn find(path: &Path) -> Result<Option<Place>, Error> {
+        let root = File::open("/").explain("open /")?;
+        // What else there may be is for `open` to tell.
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        let Ok(fd) = resolve(&root, path, flags) else { return Ok(None) };
+        Place::at(fd).map(|place| Some(place).filter(|place| !is_taken(&place.path)))
+    }
+
+    fn at(fd: OwnedFd) -> Result<Place, Error> {
+        let path = fs::read_link(tree::path_of(fd.as_fd())).explain("readlink")?;
+        Ok(Place { fd, path })
+    }
+
     fn require_free(&self) -> Result<(), Error> {
         let path = &self.path;
-        if path == Path::new("/") {
-            return Err(Error::new("cannot mount on /: that is the image"));
+        if is_taken(path) {
+            return Err(Error::new(format!(
+                "cannot mount on {path:?}: that is the container's own"
+            )));
         }
-        match OF_THE_KERNEL.iter().find(|kernel| path.starts_with(kernel)) {
-            Some(kernel) => Err(Error::new(format!(
-                "cannot mount on {path:?}: {kernel} is the container's own"
-            ))),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn require_kind(&self, directory: bool) -> Result<(), Error> {
@@ -73,11 +84,13 @@ impl Place {
             _ => Ok(()),
         }
     }
+}
 
-    /// A path that leads to this very place, for calls that take no descriptor.
-    pub fn path(&self) -> PathBuf {
-        tree::path_of(self.fd.as_fd())
-    }
+/// Whether a place is not to be mounted on. A mount there would make the container see something else
+/// than its own kernel: the masks of step 10 lie on /proc, for example (CVE-2019-19921).
+pub fn is_taken(path: &Path) -> bool {
+    let is_kernels = OF_THE_KERNEL.iter().any(|kernel| path.starts_with(kernel));
+    path == Path::new("/") || is_kernels && !path.starts_with(SHARED_MEMORY)
 }
 
 impl AsFd for Place {

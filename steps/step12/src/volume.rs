@@ -5,7 +5,6 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,10 +12,6 @@ use nix::fcntl::renameat;
 use nix::unistd::syncfs;
 use shared::{Error, Explain};
 use step9::unpack::Unpacker;
-
-use crate::copy;
-use crate::detached::Detached;
-use crate::place::Place;
 
 /// In the store's home.
 pub const VOLUMES: &str = "volumes";
@@ -134,14 +129,10 @@ impl Filling {
         make(directory).map(|()| Filling { parent: None })
     }
 
-    /// Fills it with what the container has at the place where it will be mounted, and with that
-    /// place's owner and mode.
-    pub fn finish(self, volume: &Detached, place: &Place, filled: bool) -> Result<(), Error> {
-        if filled {
-            copy::all(place.as_fd(), volume.as_fd(), copy::SAME)?;
-        }
+    /// It has all its files: gives it the name by which others find it.
+    pub fn finish(self) -> Result<(), Error> {
         let Some(parent) = self.parent else { return Ok(()) };
-        // Before it has the name: whoever finds that takes the files for whole.
+        // Not earlier, and only then: whoever finds the name takes the files for whole.
         syncfs(&parent).explain("syncfs the volume")?;
         renameat(&parent, NEW, &parent, DATA).explain("rename the new volume")
     }

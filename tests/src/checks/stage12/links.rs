@@ -143,7 +143,6 @@ fn kernels_places(engine: &Engine) -> Verdict {
         "/sys",
         "/sys/x",
         "/dev",
-        "/dev/shm",
         "/sys-ctl",
         "/sys-ctl/kernel",
         "/devices",

@@ -24,6 +24,8 @@ fn memory(engine: &Engine) -> Verdict {
     }
     let script = "cp /bin/busybox /t/busybox; /t/busybox echo runs 2>/dev/null; stat -c %a /t";
     sh(&home, &["--tmpfs=/t"], script)?.ends_with(0)?.prints("1777\n")?;
+    let shared = "grep -c ' /dev/shm ' /proc/self/mounts";
+    sh(&home, &["--tmpfs=/dev/shm:size=1M"], shared)?.ends_with(0)?.prints("2\n")?;
     sh(&home, &["--tmpfs=/t:exec"], script)?.ends_with(0)?.prints("runs\n1777\n")?;
     let script = "touch /t/x 2>&1 | grep -c Read-only";
     sh(&home, &["--tmpfs=/t:ro"], script)?.ends_with(0)?.prints("1\n")?;
@@ -47,7 +49,7 @@ fn read_only_root(engine: &Engine) -> Verdict {
                   touch /run/x /tmp/x /var/tmp/x && echo made; cat /run/note; stat -c %a /run /run/lock /tmp /var/tmp";
     image_sh(&home, &image()?, &["--read-only"], script)?
         .ends_with(0)?
-        .prints("1\n1\n1\nmade\nof the image\n755\n1777\n1777\n755\n")?;
+        .prints("1\n1\n1\nmade\nof the image\n755\n1777\n1777\n1777\n")?;
     // What the caller wants there counts more.
     source(&home)?;
     let options = ["--read-only", "--volume=./src:/tmp"];

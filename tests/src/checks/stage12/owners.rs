@@ -12,7 +12,7 @@ use crate::checks::terminal::Terminal;
 promises! { stage 12:
     keep_id "--userns keep-id: the command is the caller, by the same id on both sides, and the image's files are the image's"
     keep_id_as_root "with keep-id -u 0 is root inside, and a range's first id outside"
-    keep_id_capabilities "with keep-id a file's capabilities count as they do without"
+    keep_id_capabilities "with keep-id a file's capabilities and its access control list count as they do without"
     keep_id_once "an image is copied for keep-id once; half a copy is not taken for whole; and rmi takes it along"
     keep_id_sources "with keep-id a source is found that is open to the caller alone"
     keep_id_single for Ada "keep-id without a range: the caller is the only user, and with a short one it is refused"
@@ -20,7 +20,8 @@ promises! { stage 12:
     strange_owner for Ada "on a terminal the caller is told beforehand that a file will be a strange id's"
 }
 
-/// An image with files of several owners, and one whose capabilities count.
+/// An image with files of several owners, one whose capabilities count, and one that its access control list opens to user 7.
+/// Its upper layer hides a file of the lower one, and a whole directory. And it has a root whose name is ada's id.
 fn image(home: &Home) -> Result<String, Failure> {
     home.engine().knows_pull()?;
     let busybox = fs::read(Path::new(ROOTFS).join("bin/busybox"))?;
@@ -34,12 +35,34 @@ fn image(home: &Home) -> Result<String, Failure> {
             layer = layer.add(&format!("of/{id}"), of(id));
         }
         let program = Item { mode: 0o755, content: &busybox, pax: &capable, ..Item::default() };
-        (json!({ "User": "77" }), Some(layer.add("bin/busybox-capable", program)))
+        let layer = layer.add("bin/busybox-capable", program).file("etc/.wh.group", "");
+        let layer =
+            layer.directory("home", 0o755).file("home/.wh..wh..opq", "").file("home/new", "");
+        // The owner, user 7, the group, the mask, all others (linux/posix_acl_xattr.h).
+        let entries = [
+            (0x1, 6, u32::MAX),
+            (0x2, 4, 7),
+            (0x4, 0, u32::MAX),
+            (0x10, 4, u32::MAX),
+            (0x20, 0, u32::MAX),
+        ];
+        let mut list = vec![2, 0, 0, 0];
+        for (kind, rights, id) in entries {
+            list.extend([kind, 0, rights, 0]);
+            list.extend(id.to_le_bytes());
+        }
+        let listed = [("SCHILY.xattr.system.posix_acl_access", &list[..])];
+        let layer = layer.add(
+            "of/listed",
+            Item { mode: 0o640, content: b"listed\n", pax: &listed, ..Item::default() },
+        );
+        let passwd = "root:x:0:0::/root:/bin/sh\n1000:x:0:0::/root:/bin/sh\n";
+        (json!({ "User": "77" }), Some(layer.file("etc/passwd", passwd)))
     })
 }
 
-const OWNERS: &str = "stat -c '%u:%g' / /etc /bin/sh /of/*";
-const OWNED: &str = "0:0\n0:0\n0:0\n1000:1001\n1001:1002\n7:8\n999:1000\n0:0\n";
+const OWNERS: &str = "stat -c '%u:%g' / /etc /bin/sh /of/*; ls /home; ls /etc/group 2>/dev/null";
+const OWNED: &str = "0:0\n0:0\n0:0\n1000:1001\n1001:1002\n7:8\n999:1000\n0:0\n0:0\nnew\n";
 
 fn keep_id(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
@@ -83,9 +106,9 @@ fn keep_id_as_root(engine: &Engine) -> Verdict {
 fn keep_id_capabilities(engine: &Engine) -> Verdict {
     let home = Home::new(engine)?;
     let image = image(&home)?;
-    let script = "/bin/busybox-capable chown 5 /of/7 && stat -c %u /of/7";
+    let script = "cat /of/listed; /bin/busybox-capable chown 5 /of/7 && stat -c %u /of/7";
     for options in [&["--user=7"][..], &["--user=7", "--userns=keep-id"]] {
-        image_sh(&home, &image, options, script)?.ends_with(0)?.prints("5\n")?;
+        image_sh(&home, &image, options, script)?.ends_with(0)?.prints("listed\n5\n")?;
     }
     Ok(())
 }
@@ -105,7 +128,7 @@ fn keep_id_once(engine: &Engine) -> Verdict {
         crate::checks::fixture::own(&half.join("junk"), engine.caller)?;
     }
     let script = "ls /junk 2>/dev/null; ls /of";
-    let all = "1000\n1001\n7\n999\nzero\n";
+    let all = "1000\n1001\n7\n999\nlisted\nzero\n";
     image_sh(&home, &image, &option, script)?.ends_with(0)?.prints(all)?;
     let first = copies()?;
     let outcome = image_sh(&home, &image, &option, script)?;

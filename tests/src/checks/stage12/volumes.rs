@@ -14,6 +14,7 @@ promises! { stage 12:
     volume_in_use "what a container uses is not removed, by rm nor by prune, and is afterwards"
     killed_while_filling "what an engine that was killed has left of a new volume is not taken for whole"
     two_at_once "of containers that start at once with one new volume all find it filled"
+    filled_from_image "a new volume, or memory, has what the image has at its place, and never what another mount shows there"
     one_at_two_places "a new volume at two places of one container is filled once, and is one"
     any_order "containers that start at once with the same new volumes, named in any order, don't wait for each other"
     prune_at_once "prune, by several at once and while containers start, fails nobody"
@@ -32,7 +33,11 @@ fn image(home: &Home, own: bool) -> Result<String, Failure> {
             .symlink("data/link", "one")
             .add("data/sub", Item { kind: tar::EntryType::Directory, ..of(0o500) })
             .add("data/sub/deep", Item { content: b"deep\n", ..of(0o640) });
-        let volumes = if own { json!({ "/data": {}, "/empty": {} }) } else { json!({}) };
+        let volumes = if own {
+            json!({ "/data": {}, "/empty": {}, "/sys/fs/cgroup": {} })
+        } else {
+            json!({})
+        };
         (json!({ "Volumes": volumes }), Some(layer))
     })
 }
@@ -213,6 +218,26 @@ fn two_at_once(engine: &Engine) -> Verdict {
         all_end(&home, &image, &starts, "cat /data/sub/deep", "deep")?;
     }
     remove(&home, &["shared"])
+}
+
+fn filled_from_image(engine: &Engine) -> Verdict {
+    let home = Home::new(engine)?;
+    let image = image(&home, false)?;
+    remove(&home, &["other", "fresh"])?;
+    // Whoever is in the other container may change it at any moment.
+    for path in ["sub", "tmp"] {
+        home.make_directory(&format!("theirs/{path}"))?;
+        home.make_file(&format!("theirs/{path}/planted"), 0o644, "")?;
+    }
+    let script = "ls /data/sub; ls /var/tmp | grep planted";
+    let options = [
+        "--volume=./theirs:/data",
+        "--volume=fresh:/data/sub",
+        "--volume=./theirs:/var",
+        "--read-only",
+    ];
+    image_sh(&home, &image, &options, script)?.ends_with(1)?.prints("deep\n")?;
+    remove(&home, &["fresh"])
 }
 
 fn one_at_two_places(engine: &Engine) -> Verdict {
