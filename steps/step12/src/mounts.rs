@@ -208,7 +208,7 @@ fn new_memory(tmpfs: &Tmpfs) -> Result<Detached, Error> {
     }
     mount_new("tmpfs", directory, MsFlags::empty(), &options)?;
     let detached = Detached::copy_of(directory)?;
-    umount2(directory, MntFlags::MNT_DETACH).explain(format_args!("umount {directory:?}"))?;
+    umount2(directory, MntFlags::MNT_DETACH).explain(format_args!("umount2 {directory:?}"))?;
     fs::remove_dir(directory).explain(format_args!("remove {directory:?}"))?;
     Ok(detached)
 }

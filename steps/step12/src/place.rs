@@ -51,9 +51,12 @@ impl Place {
     /// The directory that the image has at a path, if it has one.
     pub fn find(path: &Path) -> Result<Option<Place>, Error> {
         let root = File::open("/").explain("open /")?;
-        // What else there may be is for `open` to tell.
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
-        let Ok(fd) = resolve(&root, path, flags) else { return Ok(None) };
+        let fd = match resolve(&root, path, flags) {
+            // What is wrong with a file or a link there, `open` will tell.
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
+            found => found.explain(format_args!("open {path:?} in the container"))?,
+        };
         Place::at(fd).map(|place| Some(place).filter(|place| !is_taken(&place.path)))
     }
 
