@@ -6,8 +6,10 @@
 //!
 //! The transcripts of a page are typed in order, at the prompt of one shell on a terminal, as `./just vm` gives it:
 //! in a fresh VM, root's; the transcripts that say `ada` in another VM, whose shell is `./just vm --user ada`. So a
-//! command sees what the commands before it on its page have left, and nothing of other pages: one can begin with any. Words behind `console` say what else is special:
+//! command sees what the commands before it on its page have left, and nothing of other pages: one can begin with any.
+//! Words behind `console` say what else is special:
 //!
+//! ```text
 //!     ada           typed by ada, and not by root
 //!     pipe          the commands write to a pipe and not to the terminal
 //!     registry      on the first of a VM: `./just registry` runs at localhost:5000; as on a reader's own machine
@@ -18,6 +20,7 @@
 //!     unordered     the lines of a command may come in another order: they are from processes or threads side by side
 //!     play          the page can play it: book/recordings has when each line came; there is one for each step and one for
 //!                   the introduction
+//! ```
 //!
 //! Everything must be as it stands in the book, but for the words that `varies` names. Such a word may be another one
 //! of its kind: a number for a number, as many letters and digits for a word with letters in it. It is the same one in

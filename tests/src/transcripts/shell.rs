@@ -143,7 +143,15 @@ impl Printed {
         }
         let end = changes.last().map(|(_, text)| text.clone()).unwrap_or_default();
         let (mut lines, mut times) = (Vec::new(), Vec::new());
-        for (number, line) in end.lines().enumerate().filter(|(_, line)| !is_about_a_job(line)) {
+        let shown: Vec<&str> = end.lines().collect();
+        for (number, line) in shown.iter().copied().enumerate() {
+            // Before it says that a job has stopped, bash begins a new line; and it says so when it
+            // learns of it, which may be a command later.
+            let stopped = |next: &&str| is_about_a_job(next) && next.contains("]+  Stopped ");
+            let begins = line.is_empty() && shown.get(number + 1).is_some_and(stopped);
+            if begins || is_about_a_job(line) {
+                continue;
+            }
             let there = |text: &str| text.lines().nth(number) == Some(line);
             let since =
                 changes.iter().rposition(|(_, text)| !there(text)).map_or(0, |last| last + 1);
@@ -191,5 +199,7 @@ mod tests {
         let printed = Printed::of(&pieces, start, true);
         assert_eq!(printed.lines, ["a", "bb", "c"]);
         assert_eq!(printed.times, [1.0, 2.0, 3.0]);
+        let late = [after(1, "\r\n[1]+  Stopped   a\r\n\r\nb")];
+        assert_eq!(Printed::of(&late, start, true).lines, ["", "b"]);
     }
 }
