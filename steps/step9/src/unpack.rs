@@ -1,7 +1,7 @@
 //! Unpacks layers: each into a directory of its own, and so that the kernel writes down what it hides.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -167,8 +167,11 @@ fn unpack(layer: &Layer) -> Result<Report, Error> {
         layer::remove(&at("work"))?;
     }
     let report = applied?;
-    fs::write(at("size"), report.inflated.to_string())
-        .explain(format_args!("write {:?}", at("size")))?;
+    let size = at("size");
+    // Not by the umask: that is 0, for the image's files to get their own modes.
+    fs::write(&size, report.inflated.to_string())
+        .and_then(|()| fs::set_permissions(&size, fs::Permissions::from_mode(0o644)))
+        .explain(format_args!("write {size:?}"))?;
     Ok(report)
 }
 

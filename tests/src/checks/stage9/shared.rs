@@ -1,6 +1,7 @@
 //! A layer is unpacked once, whatever images have it, and containers see it through an overlay.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
 use tar::EntryType;
 
@@ -40,6 +41,11 @@ fn layer_is_unpacked_once(engine: &Engine) -> Verdict {
     let (one, two) = (home.sh(&names[0], script)?, home.sh(&names[1], script)?);
     let inode = one.ends_with(0)?.stdout.strip_prefix("the first\n").unwrap_or("none").to_string();
     two.ends_with(0)?.prints(&format!("the second\n{inode}"))?;
+    // The store's own files are nobody else's to write, whatever modes the image's have.
+    for layer in fs::read_dir(home.store().join("layers"))? {
+        let mode = fs::metadata(layer?.path().join("size"))?.mode() & 0o777;
+        equal("pull", "mode of the file `size`", "644", &format!("{mode:o}"))?;
+    }
     Ok(())
 }
 
