@@ -41,7 +41,7 @@ pub fn run(
     umask(Mode::from_bits_truncate(0o022));
     let caller = options.userns.caller().filter(|_| options.overrides.user.is_none());
     make_world(options, layer, mounts, lifeline)?;
-    // Also the directory to start in may have to be made.
+    // The directory to start in may have to be made, and after `seal` it can't be.
     directory::make(&process.working_dir)?;
     mounts.seal()?;
     become_command(process, caller, confinement, mounts, lifeline)
@@ -120,8 +120,7 @@ fn become_command(
     match exec(&process.command)? {}
 }
 
-/// Goes to the directory where the command starts, made if it is missing.
+/// Goes to the directory where the command starts.
 fn start_in(directory: &Path) -> Result<(), Error> {
-    directory::make(directory)?;
     chdir(directory).explain(format_args!("chdir to {directory:?}"))
 }

@@ -54,11 +54,13 @@ pub fn volume(text: &str) -> Result<Mount, String> {
         _ => return Err("it is [SRC:]DST[:ro] (--mount takes paths with a colon)".into()),
     };
     let target = destination(target)?;
-    let (mut read_only, mut filled) = (false, true);
+    let (mut said, mut read_only, mut filled) = (Said::default(), false, true);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
-            "ro" => read_only = true,
-            "rw" => read_only = false,
+            "ro" | "rw" => {
+                said.once("ro or rw")?;
+                read_only = option == "ro";
+            }
             "nocopy" => filled = false,
             "U" => {
                 return Err("U changes whose the files are on the host, for good: do it with \
@@ -84,36 +86,55 @@ pub fn volume(text: &str) -> Result<Mount, String> {
 /// Reads `type=TYPE,source=SRC,target=DST,…`, which are the fields of a line of CSV.
 pub fn mount(text: &str) -> Result<Mount, String> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
-    let line = reader.records().next().ok_or("it is empty")?.map_err(|error| error.to_string())?;
+    let mut lines = reader.records();
+    let line = lines.next().ok_or("it is empty")?.map_err(|error| error.to_string())?;
+    if lines.next().is_some() {
+        return Err("it is more than one line".into());
+    }
     let (mut kind, mut source, mut target) = ("volume".to_string(), None, None);
-    let (mut read_only, mut filled, mut tmpfs) = (false, true, Tmpfs::default());
-    let mut of_tmpfs = false;
+    let (mut said, mut read_only, mut filled) = (Said::default(), false, true);
+    let mut tmpfs = Tmpfs::default();
     for field in &line {
         let (key, value) = field.split_once('=').unwrap_or((field, ""));
-        match key.to_ascii_lowercase().as_str() {
-            "type" => kind = value.to_string(),
-            "source" | "src" => source = Some(value.to_string()),
-            "target" | "destination" | "dst" => target = Some(destination(value)?),
-            "readonly" | "ro" => read_only = flag(key, value)?,
-            "volume-nocopy" => filled = !flag(key, value)?,
-            "tmpfs-size" => (tmpfs.size, of_tmpfs) = (Some(size::parse(value)?), true),
-            "tmpfs-mode" => (tmpfs.mode, of_tmpfs) = (mode(value)?, true),
+        let key = match key.to_ascii_lowercase().as_str() {
+            "type" => "type",
+            "source" | "src" => "source",
+            "target" | "destination" | "dst" => "target",
+            "readonly" | "ro" => "readonly",
+            "volume-nocopy" => "volume-nocopy",
+            "tmpfs-size" => "tmpfs-size",
+            "tmpfs-mode" => "tmpfs-mode",
             // As it is.
-            "bind-propagation" if matches!(value, "rprivate" | "private") => {}
+            "bind-propagation" if matches!(value, "rprivate" | "private") => "bind-propagation",
             _ => {
                 return Err(format!(
                     "there is no {field} (there are type, source, target, readonly, volume-nocopy, \
                      tmpfs-size, tmpfs-mode)"
                 ));
             }
+        };
+        said.once(key)?;
+        match key {
+            "type" => kind = value.to_string(),
+            "source" => source = Some(value.to_string()),
+            "target" => target = Some(destination(value)?),
+            "readonly" => read_only = flag(key, value)?,
+            "volume-nocopy" => filled = !flag(key, value)?,
+            "tmpfs-size" => tmpfs.size = Some(memory_size(value)?),
+            "tmpfs-mode" => tmpfs.mode = mode(value)?,
+            _ => {}
         }
+    }
+    // A key that begins with a type is that type's.
+    let is_others = |key: &&&str| key.split_once('-').is_some_and(|(of, _)| of != kind);
+    if let Some(key) = said.0.iter().find(is_others) {
+        return Err(format!("{key} is not for {kind}"));
     }
     let target = target.ok_or("target is missing")?;
     let source = source.filter(|source| !source.is_empty());
     let source = match (kind.as_str(), source) {
         ("tmpfs", Some(_)) => return Err("a tmpfs has no source".into()),
         ("tmpfs", None) => Source::Memory(tmpfs),
-        _ if of_tmpfs => return Err(format!("tmpfs-size and tmpfs-mode are not for {kind}")),
         ("bind", Some(path)) => host(&path)?,
         ("bind", None) => return Err("source is missing".into()),
         ("volume", source) => {
@@ -128,13 +149,15 @@ pub fn mount(text: &str) -> Result<Mount, String> {
 /// Reads `DST[:OPTIONS]`.
 pub fn tmpfs(text: &str) -> Result<Mount, String> {
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
-    let (mut tmpfs, mut read_only) = (Tmpfs::default(), false);
+    let (mut said, mut tmpfs, mut read_only) = (Said::default(), Tmpfs::default(), false);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option.split_once('=').unwrap_or((option, "")) {
-            ("size", value) => tmpfs.size = Some(size::parse(value)?),
+            ("size", value) => tmpfs.size = Some(memory_size(value)?),
             ("mode", value) => tmpfs.mode = mode(value)?,
-            ("ro", "") => read_only = true,
-            ("rw", "") => read_only = false,
+            ("ro" | "rw", "") => {
+                said.once("ro or rw")?;
+                read_only = option == "ro";
+            }
             ("exec", "") => tmpfs.executable = true,
             ("noexec", "") => tmpfs.executable = false,
             ("nosuid" | "nodev", "") => {}
@@ -188,6 +211,28 @@ pub fn clean(path: &Path) -> PathBuf {
 fn host(path: &str) -> Result<Source, String> {
     let absolute = std::path::absolute(path).map_err(|error| format!("{path:?}: {error}"))?;
     Ok(Source::Host(absolute))
+}
+
+/// What an option has said already. The same said twice may be a contradiction.
+#[derive(Default)]
+struct Said(Vec<&'static str>);
+
+impl Said {
+    fn once(&mut self, what: &'static str) -> Result<(), String> {
+        if self.0.contains(&what) {
+            return Err(format!("{what} is said twice"));
+        }
+        self.0.push(what);
+        Ok(())
+    }
+}
+
+/// Bytes. To a tmpfs a size of 0 is no limit (tmpfs(5)), which nobody means.
+fn memory_size(text: &str) -> Result<u64, String> {
+    match size::parse(text)? {
+        0 => Err("a size of 0 is no limit: leave it out, or name one".into()),
+        size => Ok(size),
+    }
 }
 
 fn flag(key: &str, value: &str) -> Result<bool, String> {

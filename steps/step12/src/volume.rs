@@ -132,7 +132,7 @@ impl Filling {
     /// It has all its files: gives it the name by which others find it.
     pub fn finish(self) -> Result<(), Error> {
         let Some(parent) = self.parent else { return Ok(()) };
-        // Not earlier, and only then: whoever finds the name takes the files for whole.
+        // Before the name is there, as whoever finds that takes the files for whole.
         syncfs(&parent).explain("syncfs the volume")?;
         renameat(&parent, NEW, &parent, DATA).explain("rename the new volume")
     }

@@ -54,6 +54,8 @@ fn the_short_spelling() {
             ("/a:/b:x", Err("no option x")),
             ("/a:/b:U", Err("--userns keep-id")),
             ("/a:/b:Z", Err("SELinux")),
+            ("/a:/b:ro,rw", Err("ro or rw is said twice")),
+            ("/a:/b:ro,ro", Err("ro or rw is said twice")),
         ],
     );
 }
@@ -82,6 +84,11 @@ fn the_long_spelling() {
             ("type=bind,src=/a,dst=/b,bind-propagation=shared", Err("no bind-propagation=shared")),
             ("type=bind,src=/a,dst=b", Err("not absolute")),
             ("type=volume,src=a/b,dst=/c", Err("no name for a volume")),
+            ("type=bind,type=tmpfs,dst=/c", Err("type is said twice")),
+            ("src=a,source=b,dst=/c", Err("source is said twice")),
+            ("type=bind,src=/a,dst=/c,volume-nocopy", Err("volume-nocopy is not for bind")),
+            ("type=tmpfs,dst=/c,tmpfs-size=0", Err("size of 0")),
+            ("type=tmpfs,dst=/c\ntype=bind", Err("more than one line")),
         ],
     );
 }
@@ -101,6 +108,8 @@ fn memory_and_its_options() {
             ("/t:size=lots", Err("64M")),
             ("/t:mode=8", Err("base 8")),
             ("/t:dev", Err("no option dev")),
+            ("/t:ro,rw", Err("ro or rw is said twice")),
+            ("/t:size=0", Err("size of 0")),
         ],
     );
 }
